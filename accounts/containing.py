@@ -7,7 +7,7 @@ inside (every connection) and stops what is on its way (the steps of ACCOUNTS_CO
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol
@@ -31,6 +31,7 @@ from base.actions.action import After, Change, Opening, Refused, Target, WayBack
 from base.actions.inputs import Input
 from base.actions.perform import perform
 from base.audit.models import AuditEvent
+from base.facts import Fact, fact, kept, label
 
 LOOK_BACK = timedelta(days=30)
 # An address that was first seen within this time before is pointed at.
@@ -41,10 +42,10 @@ MOST_SHOWN = 50
 class Step(Protocol):
     """What an app above does for a contained account."""
 
-    def contain(self, actor: Actor, containment: Containment) -> str:
+    def contain(self, actor: Actor, containment: Containment) -> Fact:
         """Do it, again if need be; says what was done."""
 
-    def undo(self, actor: Actor, containment: Containment) -> str:
+    def undo(self, actor: Actor, containment: Containment) -> Fact:
         """Take it back; says what was."""
 
     def state(self, containment: Containment) -> Sequence[tuple[str, str]]:
@@ -116,22 +117,24 @@ class Contain(UserAction):
         suspended = app_passwords.suspend(user, containment.at)
 
         def shut_the_rest(records: Sequence[AuditEvent]) -> After:
+            status = label(Status(user.status).label)
             done = [
-                f"{user}: {user.get_status_display()}, so no login and no mail out.",
-                f"Password {'changed to the one given' if password else 'reset to a random one'}.",
-                *([f"Application passwords are suspended ({suspended})."] if suspended else []),
-                end_quietly([user.email]).sentence,
+                fact("%(user)s: %(status)s, so no login and no mail out.", user=user.email, status=status),
+                fact("Password changed to the one given.") if password else fact("Password reset to a random one."),
+                *([fact("Application passwords are suspended (%(number)s).", number=suspended)] if suspended else []),
+                *end_quietly([user.email]).facts,
             ]
             done += [step.contain(actor, containment) for step in steps()]
-            containment.done = done
+            containment.done = kept(done)
             containment.save(update_fields=["done"])
             [event] = records
-            event.said = " ".join(done)[:500]
-            event.save(update_fields=["said"])
-            return After(" ".join(done), result=containment)
+            event.parameters = _facts(done)
+            event.save(update_fields=["parameters"])
+            return After(_in_words(done), result=containment)
 
         # Written down before the rest is tried: the account is shut from here on.
-        entry = Written(user.email, _("Shut: no login, no mail out, a new password"), about=user)
+        shut = _facts([fact("Shut: no login, no mail out, a new password")])
+        entry = Written(user.email, parameters=shut, about=user)
         undo = WayBack(UNCONTAIN.name, target, {"old_password": "1"})
         return Change("", [entry], containment, shut_the_rest, undo)
 
@@ -162,10 +165,10 @@ class ContainAgain(UserAction):
 
     def do(self, actor: Actor, target: Target, parameters: Mapping[str, Any]) -> Change:
         containment = _open_of(target)
-        done = [end_quietly([containment.user.email]).sentence]
+        done = end_quietly([containment.user.email]).facts
         done += [step.contain(actor, containment) for step in steps()]
-        text = " ".join(done)
-        return Change(text, [Written(containment.user.email, text, about=containment.user)], text)
+        user = containment.user
+        return Change(_in_words(done), [Written(user.email, parameters=_facts(done), about=user)], done)
 
 
 class Uncontain(UserAction):
@@ -205,7 +208,7 @@ class Uncontain(UserAction):
                 .update(closed=timezone.now(), closed_by=actor.name, password_before="", password_after="")
             )
             if not closed:
-                raise Refused("It was closed already.")
+                raise Refused(_("It was closed already."))
             user = User.objects.select_for_update().get(pk=containment.user_id)
             user.status = containment.status_before
             is_given_back = old_password and user.password == containment.password_after
@@ -214,21 +217,21 @@ class Uncontain(UserAction):
             user.save(update_fields=["status", "password"])
             resumed = app_passwords.resume(user, containment.at) if old_password else 0
         is_enabled = user.status == Status.ENABLED
+        status = label(Status(user.status).label)
         done = [
-            (_("%(user)s is enabled again.") % {"user": user})
+            fact("%(user)s is enabled again.", user=user.email)
             if is_enabled
-            else (_("%(user)s is set to %(status)s again.") % {"user": user, "status": user.get_status_display()})
+            else fact("%(user)s is set to %(status)s again.", user=user.email, status=status)
         ]
         if is_given_back:
-            done.append("The old password is valid again.")
+            done.append(fact("The old password is valid again."))
         elif old_password:
-            done.append("The password was set after containing, so it stays.")
+            done.append(fact("The password was set after containing, so it stays."))
         if resumed:
-            done.append(f"Application passwords are valid again ({resumed}).")
+            done.append(fact("Application passwords are valid again (%(number)s).", number=resumed))
         done += [step.undo(actor, containment) for step in steps()]
-        text = " ".join(done)
         containment.refresh_from_db()
-        return Change(text, [Written(user.email, text, about=user)], text)
+        return Change(_in_words(done), [Written(user.email, parameters=_facts(done), about=user)], done)
 
 
 class StopForwarding(UserAction):
@@ -310,12 +313,21 @@ def _open_of(target: Target) -> Containment:
     return found
 
 
+def _facts(done: Iterable[Fact]) -> dict[str, Any]:
+    """The parameters of a record that says what was done."""
+    return {"facts": kept(done)}
+
+
+def _in_words(done: Iterable[Fact]) -> str:
+    return " ".join(map(str, done))
+
+
 def _is_contained(target: Target) -> bool:
     return Containment.objects.open().filter(user=target.rows[0]).exists()
 
 
 def _forwarded(user: User) -> str:
-    return ", ".join(str(user.forward_to).split()) or "nobody"
+    return ", ".join(str(user.forward_to).split()) or _("nobody")
 
 
 def review(containment: Containment, now: datetime) -> Findings:

@@ -19,6 +19,7 @@ from django.utils.translation import gettext, ngettext
 
 from base.languages import in_source
 from base.numbers import grouped
+from base.texts import Text
 
 # Of what somebody else wrote, so much stands in a sentence.
 _LONGEST: Final = 300
@@ -63,7 +64,7 @@ class Fact:
     def kept(self) -> dict[str, Any]:
         """What is stored."""
         many = {"many": self.many} if self.many else {}
-        return {"say": self.template, **many, "with": {name: _kept(value) for name, value in self.values.items()}}
+        return {"say": self.template, **many, "with": {name: _stored(value) for name, value in self.values.items()}}
 
 
 class FactError(Exception):
@@ -98,6 +99,11 @@ def verbatim(value: Value) -> Fact:
     return Fact("%(text)s", "", {"text": value})
 
 
+def label(text: Text) -> Fact:
+    """A label that has its place in the catalogues already, as of choices and fields."""
+    return Fact(in_source(lambda: text))
+
+
 def whole(of: Fact) -> Fact:
     """A sentence with a capital letter and its full stop, of one that has neither."""
     return Fact("%(sentence)s.", "", {"sentence": of})
@@ -115,6 +121,11 @@ def kept_as(stored: Any) -> Fact:
 def shown(stored: Iterable[Any]) -> list[str]:
     """Several that were stored, in the active language."""
     return [str(kept_as(one)) for one in stored]
+
+
+def kept(facts: Iterable[Fact]) -> list[dict[str, Any]]:
+    """Several, as they are stored."""
+    return [one.kept for one in facts]
 
 
 def shown_for(text: str, stored: Any) -> str:
@@ -136,12 +147,12 @@ def _shown(name: str, value: Value) -> str:
     return f"{text[:1].upper()}{text[1:]}" if name == "sentence" else text
 
 
-def _kept(value: Value) -> Any:
+def _stored(value: Value) -> Any:
     if isinstance(value, Fact):
         return value.kept
     if isinstance(value, int):
         return value
-    return value[:_LONGEST] if isinstance(value, str) else [_kept(one) for one in value]
+    return value[:_LONGEST] if isinstance(value, str) else [_stored(one) for one in value]
 
 
 def _read(value: Any) -> Value:

@@ -38,7 +38,7 @@ _PEOPLE: Final = re.compile(
     r"|security/templates/security/locked_out\b"
     r"|spool/(actions/(recalls|suppression)|console/why|dsn|filters|models/(entry|recipient)|stored_texts"
     r"|templates/spool/console/(_attempt|_times)|templatetags)\b"
-    r"|throttling/(actions|notices|stored_texts|templates/throttling/console/_use|usage|wording)\b"
+    r"|throttling/(actions|guard|notices|stored_texts|templates/throttling/console/_use|usage|wording)\b"
 )
 _KEYWORDS: Final[dict[str, tuple[int | tuple[int, str], ...] | None]] = {
     **dict.fromkeys(("_", "_lazy", "_noop", "gettext", "gettext_lazy", "gettext_noop")),

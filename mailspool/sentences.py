@@ -7,7 +7,7 @@ from collections.abc import Callable
 from django.utils.translation import gettext, ngettext
 
 from base.audit import sentences
-from base.audit.sentences import Event
+from base.audit.sentences import Event, put_together
 from base.numbers import grouped
 
 
@@ -54,7 +54,7 @@ sentences.of_actions(
         "end first run": lambda _: gettext("Dismissed"),
         "dns-check": _checked,
         "dns-publish": _published,
-        "stop": lambda _: gettext("Stopped"),
-        "false-alarm": lambda _: gettext("Taken back"),
+        "stop": lambda event: put_together(event) or gettext("Stopped"),
+        "false-alarm": lambda event: put_together(event) or gettext("Taken back"),
     }
 )

@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from urllib.parse import urlencode
 
 from django.urls import reverse
+from django.utils.translation import ngettext
 
 from accounts.actor import Actor as AccountsActor
 from accounts.models import Containment, Role
+from base.facts import Fact, counted_fact, fact
 from spool.actions import Actor, perform
 from spool.filters import SpoolFilter, count
 from spool.models.entry import Entry
@@ -24,13 +26,13 @@ _BATCH = 10_000
 class HoldMail:
     """A step of ACCOUNTS_CONTAIN_STEPS: what the user has sent, by logging in, and is still in the spool."""
 
-    def contain(self, actor: AccountsActor, containment: Containment) -> str:
+    def contain(self, actor: AccountsActor, containment: Containment) -> Fact:
         """Put on hold what is not; a message on the wire is tried for again a few times."""
         chosen, held = _sent_by(containment, hold="no"), 0
         number = count(chosen, MOST_AT_ONCE)
         if number.more:
             perform("hold", chosen, _behind(actor), background=True, reason=_reason(containment))
-            return f"More than {MOST_AT_ONCE:,} messages are being put on hold in the background."
+            return fact("More than %(number)s messages are being put on hold in the background.", number=MOST_AT_ONCE)
         for attempt in range(TRIES):
             if attempt:
                 time.sleep(PAUSE_SECONDS)
@@ -39,10 +41,14 @@ class HoldMail:
             left = count(chosen, MOST_AT_ONCE).number
             if not left:
                 break
-        text = f"{held:,} message{'s' if held != 1 else ''} in the spool put on hold."
-        return text if not left else f"{text} {left:,} being delivered just now: hold them when that has ended."
+        done = counted_fact(
+            "%(number)s message in the spool put on hold.", "%(number)s messages in the spool put on hold.", held
+        )
+        if not left:
+            return done
+        return fact("%(done)s %(left)s being delivered just now: hold them when that has ended.", done=done, left=left)
 
-    def undo(self, actor: AccountsActor, containment: Containment) -> str:
+    def undo(self, actor: AccountsActor, containment: Containment) -> Fact:
         """Release what this put on hold, and nothing that somebody else did."""
         released = 0
         held = Entry.objects.held().filter(hold_reason=_reason(containment)).order_by("id")
@@ -50,18 +56,28 @@ class HoldMail:
         while ids := list(held.filter(id__gt=last).values_list("id", flat=True)[:_BATCH]):
             last = ids[-1]
             released += perform("release", ids, _behind(actor), background=False).event.done
-        return f"{released:,} message{'s' if released != 1 else ''} released."
+        return counted_fact("%(number)s message released.", "%(number)s messages released.", released)
 
     def state(self, containment: Containment) -> Sequence[tuple[str, str]]:
         """How many are on hold, and how many are not."""
         found = []
-        for hold, words in (("yes", "on hold in the spool"), ("no", "in the spool that are not on hold")):
+        for hold in ("yes", "no"):
             chosen = _sent_by(containment, hold=hold)
             number = count(chosen)
             if number.number or hold == "yes":
                 link = f"{reverse('admin:spool_entry_changelist')}?{urlencode(chosen.texts())}"
-                what = "message" if number.number == 1 and not number.more else "messages"
-                found.append((f"{number} {what} {words}", link))
+                many = number.number + number.more
+                if hold == "yes":
+                    said = ngettext(
+                        "%(number)s message on hold in the spool", "%(number)s messages on hold in the spool", many
+                    )
+                else:
+                    said = ngettext(
+                        "%(number)s message in the spool that is not on hold",
+                        "%(number)s messages in the spool that are not on hold",
+                        many,
+                    )
+                found.append((said % {"number": number}, link))
         return found
 
 

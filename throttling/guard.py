@@ -13,15 +13,20 @@ import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from email.message import EmailMessage
 
 from django.db.models import Count, Max, Q
 from django.db.models.functions import Coalesce, TruncHour
-from django.utils import timezone
+from django.utils import timezone, translation
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
+from django.utils.translation import gettext_noop as _noop
 
 from accounts import actions as accounts_actions
 from accounts.models import Login, Role, Status, ThrottleAction, User
 from base.audit.subjects import subject_of
-from base.phrases import first_few
+from base.facts import Fact, counted_fact, few, kept
+from spool import languages
 from spool.actions import Actor, NotAllowed, audit, perform
 from spool.actions.verb import Tally
 from spool.filters import SpoolFilter
@@ -95,23 +100,36 @@ def forget(now: datetime) -> None:
     GuardPeak.objects.filter(day__lt=(now - _REMEMBERED).date()).delete()
 
 
-def evidence(policy: GuardPolicy, behaviour: Behaviour) -> list[str]:
+def evidence(policy: GuardPolicy, behaviour: Behaviour) -> list[Fact]:
     """What speaks against a user, in sentences; empty when nothing does."""
-    found: list[str] = []
+    found: list[Fact] = []
     if behaviour.messages < policy.least_messages:
         return found
     most = policy.factor * max(behaviour.usual, 1)
     if behaviour.messages > (max(most, policy.new_user_messages) if behaviour.is_new else most):
-        since = "30 days before" if behaviour.busiest_hour >= behaviour.remembered_hour else "year before"
-        found.append(
-            f"Sent {behaviour.messages:,} messages in the last hour; the busiest hour of the {since} had"
-            f" {behaviour.usual:,}."
+        said = (
+            _noop("Sent %(sent)s messages in the last hour; the busiest hour of the 30 days before had %(usual)s.")
+            if behaviour.busiest_hour >= behaviour.remembered_hour
+            else _noop("Sent %(sent)s messages in the last hour; the busiest hour of the year before had %(usual)s.")
         )
+        found.append(Fact(said, "", {"sent": behaviour.messages, "usual": behaviour.usual}))
     is_usual = behaviour.new_recipients <= _AS_MANY * behaviour.remembered_recipients
     if 0 < policy.new_recipients <= behaviour.new_recipients and not (is_usual or behaviour.is_new):
-        found.append(f"Wrote to {behaviour.new_recipients:,} recipients never written to in the 30 days before.")
+        found.append(
+            counted_fact(
+                "Wrote to %(number)s recipient never written to in the 30 days before.",
+                "Wrote to %(number)s recipients never written to in the 30 days before.",
+                behaviour.new_recipients,
+            )
+        )
     if 0 < policy.bounces <= behaviour.bounces:
-        found.append(f"Got {behaviour.bounces:,} bounces in the last hour.")
+        found.append(
+            counted_fact(
+                "Got %(number)s bounce in the last hour.",
+                "Got %(number)s bounces in the last hour.",
+                behaviour.bounces,
+            )
+        )
     if behaviour.is_new:
         return found
     networks, countries = policy.new_networks, policy.new_countries
@@ -119,19 +137,29 @@ def evidence(policy: GuardPolicy, behaviour: Behaviour) -> list[str]:
         # Another network is another provider; in another country it is how others use an account. It names the country.
         networks = 1
     if 0 < networks <= len(behaviour.new_networks):
-        found.append(_seen_from("network", "networks", behaviour.new_networks))
+        found.append(
+            counted_fact(
+                "Sent or logged in from %(number)s network not seen in the 30 days before: %(names)s.",
+                "Sent or logged in from %(number)s networks not seen in the 30 days before: %(names)s.",
+                len(behaviour.new_networks),
+                names=few(behaviour.new_networks, _MOST_SHOWN),
+            )
+        )
     if 0 < countries <= len(behaviour.new_countries):
-        found.append(_seen_from("country", "countries", behaviour.new_countries))
+        found.append(
+            counted_fact(
+                "Sent or logged in from %(number)s country not seen in the 30 days before: %(names)s.",
+                "Sent or logged in from %(number)s countries not seen in the 30 days before: %(names)s.",
+                len(behaviour.new_countries),
+                names=few(behaviour.new_countries, _MOST_SHOWN),
+            )
+        )
     return found
 
 
 # Of senders that one user writes as.
 _MOST_NAMES = 100
-
-
-def _seen_from(one: str, many: str, names: Sequence[str]) -> str:
-    what = one if len(names) == 1 else many
-    return f"Sent or logged in from {len(names):,} {what} not seen in the 30 days before: {first_few(names, 5)}."
+_MOST_SHOWN = 5
 
 
 def behaviour_of(address: str, now: datetime) -> Behaviour:
@@ -171,15 +199,15 @@ def undo(actor: Actor, event: GuardEvent) -> str:
     if actor.role is not Role.SYSTEM_ADMINISTRATOR and not (
         actor.role is Role.DOMAIN_ADMINISTRATOR and actor.domain == event.domain
     ):
-        raise NotAllowed("Only an administrator of the domain may do that.")
+        raise NotAllowed(_("Only an administrator of the domain may do that."))
     user = User.objects.filter(email=event.user).first()
     if user is not None:
         actor.require_user(user)
     now = timezone.now()
     if not GuardEvent.objects.filter(pk=event.pk, undone=None).update(undone=now, undone_by=actor.name[:254]):
-        return f"{event.user}: that has been undone already."
+        return _("%(user)s: that has been undone already.") % {"user": event.user}
     if event.dry_run:
-        return f"{event.user}: it was a dry run, nothing had been done."
+        return _("%(user)s: it was a dry run, nothing had been done.") % {"user": event.user}
     written = audit.begin(actor, "guard undo", event.user, matched=1, about=subject_of(user) if user else None)
     if user is not None:
         accounts_actions.change(user, actor=actor, action="guard undo", **event.before)
@@ -189,7 +217,7 @@ def undo(actor: Actor, event: GuardEvent) -> str:
     # The day before: what is of today is not yet the past.
     remember(event.user, event.messages, event.new_recipients, now - _DAY)
     audit.end(written, Tally(1))
-    return f"{event.user} has back what the guard had taken."
+    return _("%(user)s has back what the guard had taken.") % {"user": event.user}
 
 
 def _busy(policy: GuardPolicy, now: datetime) -> list[str]:
@@ -220,14 +248,14 @@ def _busy(policy: GuardPolicy, now: datetime) -> list[str]:
     return sorted(set(busy) - caught)
 
 
-def _catch(policy: GuardPolicy, address: str, behaviour: Behaviour, found: list[str], now: datetime) -> GuardEvent:
+def _catch(policy: GuardPolicy, address: str, behaviour: Behaviour, found: list[Fact], now: datetime) -> GuardEvent:
     event = GuardEvent(
         user=address,
         domain=_domain_of(address),
         at=now,
         action=policy.action,
         dry_run=policy.dry_run,
-        evidence=found,
+        evidence=kept(found),
         messages=behaviour.messages,
         new_recipients=behaviour.new_recipients,
     )
@@ -239,7 +267,8 @@ def _catch(policy: GuardPolicy, address: str, behaviour: Behaviour, found: list[
     if user is not None and not policy.dry_run and policy.action != GuardAction.DELAY:
         perform("hold", SpoolFilter(auth_user=address, hold=False), Actor.system(), reason=REASON)
     _tell(event)
-    log.warning("the guard has caught %s%s: %s", address, " (dry run)" if policy.dry_run else "", " ".join(found))
+    why = " ".join(one.english for one in found)
+    log.warning("the guard has caught %s%s: %s", address, " (dry run)" if policy.dry_run else "", why)
     return event
 
 
@@ -258,23 +287,30 @@ def _tell(event: GuardEvent) -> None:
         of_the_user = address == event.user
         if of_the_user and event.dry_run:
             continue
-        title = f"The anomaly guard has {'only looked at' if event.dry_run else _DONE[event.action]} {event.user}"
-        lines = [f"{title}.", "", "Why:", *(f"- {sentence}" for sentence in event.evidence), ""]
-        if event.dry_run:
-            lines.append("Its policy is a dry run: nothing was done.")
-        elif of_the_user:
-            lines.append("If you did not send that, somebody else may be using your account: change the password.")
-            lines.append("If you did, ask your administrator, who can take it back.")
-        else:
-            lines.append("If that was meant, take it back on the console's page Anomaly guard: it will be usual then.")
-            lines.append("Users who send mailings can be made exempt in the domain's guard policy.")
-        notices.post(notices.notice(address, title, lines), address, f"what the guard did to {event.user}")
+        with translation.override(languages.of_address(address)):
+            message = _notice(event, address, of_the_user=of_the_user)
+        notices.post(message, address, f"what the guard did to {event.user}")
+
+
+def _notice(event: GuardEvent, address: str, *, of_the_user: bool) -> EmailMessage:
+    said = _lazy("The anomaly guard has only looked at %(user)s") if event.dry_run else _DONE[event.action]
+    title = str(said) % {"user": event.user}
+    lines = [f"{title}.", "", _("Why:"), *(f"- {sentence}" for sentence in event.said), ""]
+    if event.dry_run:
+        lines.append(_("Its policy is a dry run: nothing was done."))
+    elif of_the_user:
+        lines.append(_("If you did not send that, somebody else may be using your account: change the password."))
+        lines.append(_("If you did, ask your administrator, who can take it back."))
+    else:
+        lines.append(_("If that was meant, take it back on the console's page Anomaly guard: it will be usual then."))
+        lines.append(_("Users who send mailings can be made exempt in the domain's guard policy."))
+    return notices.notice(address, title, lines)
 
 
 _DONE = {
-    GuardAction.DELAY.value: "slowed down",
-    GuardAction.HOLD.value: "held the mail of",
-    GuardAction.DISABLE.value: "disabled",
+    GuardAction.DELAY.value: _lazy("The anomaly guard has slowed down %(user)s"),
+    GuardAction.HOLD.value: _lazy("The anomaly guard has held the mail of %(user)s"),
+    GuardAction.DISABLE.value: _lazy("The anomaly guard has disabled %(user)s"),
 }
 
 

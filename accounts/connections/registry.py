@@ -10,7 +10,7 @@ from django.utils import translation
 from django.utils.text import format_lazy
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as _lazy
-from django.utils.translation import ngettext, ngettext_lazy
+from django.utils.translation import ngettext_lazy
 
 from accounts.account_actions import AccountAction
 from accounts.actor import Actor, NotAllowed
@@ -20,6 +20,7 @@ from accounts.connections.connection import Connection, Match, Unreachable
 from accounts.models import STAFF, Role, User
 from base.actions.action import Change, Target, Written
 from base.actions.perform import perform
+from base.facts import Fact, counted_fact, fact, label, verbatim
 from base.texts import Text
 
 MOST_LISTED = 1_000
@@ -60,15 +61,25 @@ class Dropped:
     @property
     def sentence(self) -> str:
         """ "3 connections ended: 2 SMTP, 1 web." And what may still be open."""
-        kinds = ((self.smtp, "SMTP"), (self.web, _("web")), (self.mailbox, _("mailbox")))
-        named = ", ".join(f"{count} {name}" for count, name in kinds if count)
-        text = (
-            ngettext("%(number)s connection ended: %(kinds)s.", "%(number)s connections ended: %(kinds)s.", self.total)
-            % {"number": self.total, "kinds": named}
-            if named
-            else (_("No connection was open.") if not self.problems else _("No connection was ended."))
-        )
-        return " ".join([text, *map(str, self.problems)])
+        return " ".join([str(self._ended), *map(str, self.problems)])
+
+    @property
+    def facts(self) -> list[Fact]:
+        """The same, to be kept."""
+        return [self._ended, *map(label, self.problems)]
+
+    @property
+    def _ended(self) -> Fact:
+        kinds = ((self.smtp, verbatim("SMTP")), (self.web, fact("web")), (self.mailbox, fact("mailbox")))
+        named = [Fact("%(number)s %(kind)s", "", {"number": count, "kind": kind}) for count, kind in kinds if count]
+        if named:
+            return counted_fact(
+                "%(number)s connection ended: %(kinds)s.",
+                "%(number)s connections ended: %(kinds)s.",
+                self.total,
+                kinds=named,
+            )
+        return fact("No connection was ended.") if self.problems else fact("No connection was open.")
 
 
 def listing(actor: Actor, *, user: str = "", ip: str = "", domain: str = "", most: int = MOST_LISTED) -> Listing:

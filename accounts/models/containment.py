@@ -8,6 +8,7 @@ from django.db import models
 
 from accounts.models.status import Status
 from accounts.models.users import User
+from base import facts
 
 
 class ContainmentQuerySet(models.QuerySet["Containment"]):
@@ -44,3 +45,8 @@ class Containment(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user_id} contained {self.at:%Y-%m-%d %H:%M}"
+
+    @property
+    def said(self) -> list[str]:
+        """What was done, in sentences."""
+        return facts.shown(self.done)

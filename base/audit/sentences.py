@@ -16,7 +16,7 @@ from django.db.models import Model
 from django.utils.module_loading import autodiscover_modules
 from django.utils.translation import gettext as _
 
-from base import row_changes
+from base import facts, row_changes
 from base.audit.results import Result
 from base.audit.subjects import kind_of
 from base.numbers import grouped
@@ -141,7 +141,13 @@ def few_in_words(parameter: Mapping[str, Any]) -> str:
     )
 
 
-of_parameters({"new": lambda given: _("Added"), "removed": lambda given: _("Removed")})
+of_parameters(
+    {
+        "new": lambda given: _("Added"),
+        "removed": lambda given: _("Removed"),
+        "facts": lambda given: " ".join(facts.shown(given)),
+    }
+)
 
 
 @cache

@@ -60,7 +60,7 @@ def _alerts(thing: Thing, now: datetime) -> Iterator[Event]:
     for event in lately.order_by("-began")[:_OF_EACH]:
         state = (_(", over %(ended)s") % {"ended": f"{event.ended:%H:%M}"}) if event.ended else ""
         link = reverse("attention_alert", args=[event.pk])
-        yield Event(event.began, "alert", f"{sentence_of(event)}{state}", "bad", link=link)
+        yield Event(event.began, _("alert"), f"{sentence_of(event)}{state}", "bad", link=link)
 
 
 def _limits(thing: Thing) -> Iterator[Event]:
@@ -71,11 +71,11 @@ def _limits(thing: Thing) -> Iterator[Event]:
             "used": grouped(limit.used),
             "amount": grouped(limit.amount),
         }
-        yield Event(limit.since, "limit reached", words, "waiting")
+        yield Event(limit.since, _("limit reached"), words, "waiting")
     if thing.user is not None:
         for caught in GuardEvent.objects.filter(user=thing.user.email).order_by("-at")[:_OF_EACH]:
-            words = " ".join(map(str, caught.evidence))[:300]
-            what = _("guard (dry run)") if caught.dry_run else "guard"
+            words = " ".join(caught.said)[:300]
+            what = _("guard (dry run)") if caught.dry_run else _("guard")
             yield Event(caught.at, what, words, "bad", link=reverse("admin:throttling_guardevent_changelist"))
 
 
@@ -101,11 +101,11 @@ def _logins(thing: Thing, now: datetime) -> Iterator[Event]:
             "number": grouped(login.count),
         }
         words = f"{whose}{words}{f': {login.agent}' if login.agent else ''}"
-        yield Event(login.last, "login", words, "good")
+        yield Event(login.last, _("login"), words, "good")
     for block in closed.order_by("-until")[:_OF_EACH]:
         yield Event(
             block.since,
-            "login blocked",
+            _("login blocked"),
             (_("%(block)s: %(failures)s wrong passwords") % {"block": block, "failures": grouped(block.failures)}),
             "bad",
         )

@@ -9,7 +9,7 @@ from django.core.exceptions import ValidationError
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as _lazy
-from django.utils.translation import ngettext
+from django.utils.translation import ngettext, override
 
 from accounts import containing
 from accounts.account_actions import of_users
@@ -18,6 +18,8 @@ from base.actions.action import After, Change, NotAllowed, Refused, Target, Writ
 from base.actions.inputs import Input
 from base.actions.perform import perform
 from base.audit.models import AuditEvent
+from base.facts import Fact, counted_fact, fact, kept
+from base.languages import SOURCE, in_source
 from base.numbers import grouped
 from mailspool.incident.stop import BACK, MOST_AT_ONCE, NAME, IncidentAction, reason_of, sentence_of, subject_of
 from mailspool.incident.things import Thing
@@ -97,7 +99,8 @@ class FalseAlarm(IncidentAction):
             [record] = records
             return _go_back(actor, thing, taken, record, tell=parameters["tell"])
 
-        return Change("", [Written(thing.key, "Begun", about=subject_of(thing))], then=go_back)
+        begun = Written(thing.key, parameters={"facts": kept([fact("Begun")])}, about=subject_of(thing))
+        return Change("", [begun], then=go_back)
 
 
 FALSE_ALARM = FalseAlarm()
@@ -111,7 +114,7 @@ def stopped(thing: Thing) -> list[AuditEvent]:
 
 
 def _go_back(actor: Actor, thing: Thing, events: Sequence[AuditEvent], record: AuditEvent, *, tell: bool) -> After:
-    steps: list[Callable[[], str]] = []
+    steps: list[Callable[[], list[Fact]]] = []
     for event in events:
         did = event.parameters.get("did", {})
         # First what was deleted: it comes back as it was, on hold with the account, and goes on with it.
@@ -123,31 +126,39 @@ def _go_back(actor: Actor, thing: Thing, events: Sequence[AuditEvent], record: A
             steps.append(lambda event=event: _release(actor, event))  # type: ignore[misc]
         steps += [lambda ip=ip: _unblock(actor, ip) for ip in did.get("blocked", ())]  # type: ignore[misc]
         if "refused" in did:
-            steps.append(lambda: perform(END_INBOUND, actor, Target.of(thing.kind, thing.key)).sentence)
+            steps.append(lambda: _take_again(actor, thing))
         if tell:
             steps += [lambda to=to: _tell(actor, thing, to) for to in did.get("told", ())]  # type: ignore[misc]
-    said, good = [], True
+    said, good = list[Fact](), True
     for step in steps:
         try:
-            said.append(step())
+            with override(SOURCE):
+                said += step()
         except _PROBLEMS as error:
             good = False
-            said.append(_("Not taken back: %(error)s") % {"error": sentence_of(error)})
-        record.said = " ".join(said)[:500]
-        record.save(update_fields=["said"])
-    return After(" ".join(said) or _("Nothing was left to take back."), good)
+            said.append(fact("Not taken back: %(error)s", error=in_source(lambda error=error: sentence_of(error))))  # type: ignore[misc]
+        record.parameters = {"facts": kept(said)}
+        record.save(update_fields=["parameters"])
+    return After(" ".join(map(str, said)) or _("Nothing was left to take back."), good)
 
 
 def _left(event_id: int) -> int:
     return int(undo_event.rows_of(event_id).count())
 
 
-def _put_back(actor: Actor, event_id: int) -> str:
+def _put_back(actor: Actor, event_id: int) -> list[Fact]:
     _cancel(actor, event_id)
     number = _left(event_id)
     if not number:
-        return _("Nothing of what was deleted is left to put back.")
-    return f"{undo_event.undo(actor, event_id=event_id, background=number > MOST_AT_ONCE).sentence.rstrip('.')}."
+        return [fact("Nothing of what was deleted is left to put back.")]
+    outcome = undo_event.undo(actor, event_id=event_id, background=number > MOST_AT_ONCE)
+    if not outcome.finished:
+        return [fact("%(number)s deleted messages are being put back in the background.", number=number)]
+    return [
+        counted_fact(
+            "%(number)s deleted message put back.", "%(number)s deleted messages put back.", outcome.event.done
+        )
+    ]
 
 
 def _cancel(actor: Actor, event_id: int) -> None:
@@ -156,13 +167,19 @@ def _cancel(actor: Actor, event_id: int) -> None:
         jobs.cancel(job_id, actor)
 
 
-def _open(actor: Actor, thing: Thing) -> str:
+def _open(actor: Actor, thing: Thing) -> list[Fact]:
     if thing.user is None or not Containment.objects.open().filter(user=thing.user).exists():
-        return _("The account was opened already.")
-    return perform(containing.UNCONTAIN, actor, of_users([thing.user]), {"old_password": "1"}).sentence
+        return [fact("The account was opened already.")]
+    done: list[Fact] = perform(containing.UNCONTAIN, actor, of_users([thing.user]), {"old_password": "1"}).result
+    return done
 
 
-def _release(actor: Actor, event: AuditEvent) -> str:
+def _take_again(actor: Actor, thing: Thing) -> list[Fact]:
+    perform(END_INBOUND, actor, Target.of(thing.kind, thing.key))
+    return [fact("Mail from %(key)s is taken again.", key=thing.key)]
+
+
+def _release(actor: Actor, event: AuditEvent) -> list[Fact]:
     """What this put on hold, and nothing that somebody else did."""
     _cancel(actor, event.parameters["did"]["held"])
     held = Entry.objects.held().filter(hold_reason=reason_of(event)).order_by("id")  # type: ignore[attr-defined]
@@ -170,16 +187,15 @@ def _release(actor: Actor, event: AuditEvent) -> str:
     while ids := list(held.filter(id__gt=last).values_list("id", flat=True)[:_BATCH]):
         last = ids[-1]
         released += spool_actions.perform("release", ids, actor, background=False).event.done
-    return ngettext("%(released)s message released.", "%(released)s messages released.", released) % {
-        "released": grouped(released)
-    }
+    return [counted_fact("%(number)s message released.", "%(number)s messages released.", released)]
 
 
-def _unblock(actor: Actor, ip: str) -> str:
-    return perform(UNBLOCK, actor, Target.of("ip", ip)).sentence
+def _unblock(actor: Actor, ip: str) -> list[Fact]:
+    perform(UNBLOCK, actor, Target.of("ip", ip))
+    return [fact("%(ip)s is no longer blacklisted.", ip=ip)]
 
 
-def _tell(actor: Actor, thing: Thing, to: str) -> str:
+def _tell(actor: Actor, thing: Thing, to: str) -> list[Fact]:
     text = f"{thing.label} {thing.key}: it was a false alarm. {actor.name} has taken back what was done.\n"
     own_mail.send(to, f"{thing.label} {thing.key}: false alarm", text, timezone.now())
-    return _("%(to)s was told.") % {"to": to}
+    return [fact("%(to)s was told.", to=to)]

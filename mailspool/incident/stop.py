@@ -14,7 +14,7 @@ from django.core.exceptions import ValidationError
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as _lazy
-from django.utils.translation import ngettext
+from django.utils.translation import ngettext, override
 
 from accounts import connections, containing
 from accounts.account_actions import of_users
@@ -25,6 +25,8 @@ from base.actions.inputs import Input
 from base.actions.perform import perform
 from base.audit.models import AuditEvent
 from base.audit.subjects import Subject
+from base.facts import Fact, counted_fact, fact, kept, kept_as
+from base.languages import SOURCE, in_source
 from base.numbers import grouped
 from mailspool.incident.evidence import evidence
 from mailspool.incident.things import KINDS, Thing
@@ -204,7 +206,8 @@ class Stop(IncidentAction):
             return _go_on(actor, thing, given, event)
 
         # Written down before anything is tried: the way back finds what was done by then.
-        entry = Written(thing.key, "Begun", parameters={"did": {}}, about=subject_of(thing))
+        begun = {"did": {}, "facts": kept([fact("Begun")])}
+        entry = Written(thing.key, parameters=begun, about=subject_of(thing))
         return Change("", [entry], then=go_on, undo=WayBack(BACK, target, {"tell": "1"}))
 
 
@@ -224,9 +227,9 @@ def reason_of(event: AuditEvent) -> str:
 def _go_on(actor: Actor, thing: Thing, given: Mapping[str, Any], event: AuditEvent) -> After:
     """The steps, each with its record. What can't be done is said, and the others are done."""
     did: dict[str, Any] = {}
-    said: list[str] = []
+    said: list[Fact] = []
     good = True
-    steps: list[Callable[[], str]] = []
+    steps: list[Callable[[], list[Fact]]] = []
     if given["account"]:
         steps.append(lambda: _contain(actor, thing, did))
     if given["mail"] == "delete" or (given["mail"] == "hold" and not given["account"]):
@@ -235,16 +238,18 @@ def _go_on(actor: Actor, thing: Thing, given: Mapping[str, Any], event: AuditEve
     if given["refuse"]:
         steps.append(lambda: _refuse(actor, thing, did))
     # Last, for they are told what was done.
-    steps += [lambda to=to: _tell(actor, thing, to, " ".join(said), did) for to in _told(thing, given)]  # type: ignore[misc]
+    steps += [lambda to=to: _tell(actor, thing, to, said, did) for to in _told(thing, given)]  # type: ignore[misc]
     for step in steps:
         try:
-            said.append(step())
+            # What it says of an error is kept, as are reasons of holds: in English.
+            with override(SOURCE):
+                said += step()
         except _PROBLEMS as error:
             good = False
-            said.append(_("Not done: %(error)s") % {"error": sentence_of(error)})
-        event.parameters, event.said = {"did": did}, " ".join(filter(None, said))[:500]
-        event.save(update_fields=["parameters", "said"])
-    return After(" ".join(filter(None, said)), good)
+            said.append(fact("Not done: %(error)s", error=in_source(lambda error=error: sentence_of(error))))  # type: ignore[misc]
+        event.parameters = {"did": did, "facts": kept(said)}
+        event.save(update_fields=["parameters"])
+    return After(" ".join(map(str, said)), good)
 
 
 def sentence_of(error: Exception) -> str:
@@ -254,56 +259,63 @@ def sentence_of(error: Exception) -> str:
     return str(getattr(error, "reply", "") or error)
 
 
-def _contain(actor: Actor, thing: Thing, did: dict[str, Any]) -> str:
+def _contain(actor: Actor, thing: Thing, did: dict[str, Any]) -> list[Fact]:
     user = _user(thing)
     # Who was contained before stays so after a false alarm.
     was = Containment.objects.open().filter(user=user).exists()
     done = perform(containing.CONTAIN, actor, of_users([user]), {"password": ""})
     if not was:
         did["contained"] = True
-    return done.sentence
+    return list(map(kept_as, done.result.done))
 
 
-def _mail(actor: Actor, thing: Thing, what: str, event: AuditEvent, did: dict[str, Any]) -> str:
+def _mail(actor: Actor, thing: Thing, what: str, event: AuditEvent, did: dict[str, Any]) -> list[Fact]:
     chosen = thing.filters[0]
     if what == "hold":
         chosen = chosen.with_values(hold=False)
     number = count(chosen, MOST_AT_ONCE)
     if not number.number:
-        return _("Nothing of it was in the spool.")
+        return [fact("Nothing of it was in the spool.")]
     given: dict[str, Any] = {"reason": reason_of(event)} if what == "hold" else {}
     outcome = spool_actions.perform(what, chosen, actor, background=number.more, **given)
     did["held" if what == "hold" else "deleted"] = outcome.event.pk
-    return f"{outcome.sentence.rstrip('.')}."
+    if not outcome.finished:
+        if what == "hold":
+            return [fact("More than %(number)s messages are being put on hold in the background.", number=MOST_AT_ONCE)]
+        return [fact("More than %(number)s messages are being deleted in the background.", number=MOST_AT_ONCE)]
+    done = outcome.event.done
+    if what == "hold":
+        said = counted_fact("%(number)s message put on hold.", "%(number)s messages put on hold.", done)
+    else:
+        said = counted_fact("%(number)s message deleted.", "%(number)s messages deleted.", done)
+    skipped = outcome.event.skipped
+    if not skipped:
+        return [said]
+    return [said, counted_fact("%(number)s was left alone.", "%(number)s were left alone.", skipped)]
 
 
-def _block(actor: Actor, thing: Thing, ip: str, did: dict[str, Any]) -> str:
+def _block(actor: Actor, thing: Thing, ip: str, did: dict[str, Any]) -> list[Fact]:
     if blacklisted([ip]):
-        return _("%(ip)s was blacklisted already.") % {"ip": ip}
-    done = perform(
-        BLACKLIST,
-        actor,
-        Target.of("ip", ip),
-        {"description": "Incident" if ip == thing.key else f"Incident: {thing.key}"[:200]},
-    )
+        return [fact("%(ip)s was blacklisted already.", ip=ip)]
+    why = "Incident" if ip == thing.key else f"Incident: {thing.key}"[:200]
+    perform(BLACKLIST, actor, Target.of("ip", ip), {"description": why})
     did["blocked"] = [*did.get("blocked", ()), ip]
-    return done.sentence
+    return [fact("%(ip)s is blacklisted over SMTP.", ip=ip)]
 
 
-def _refuse(actor: Actor, thing: Thing, did: dict[str, Any]) -> str:
+def _refuse(actor: Actor, thing: Thing, did: dict[str, Any]) -> list[Fact]:
     if smtp_blocked([thing.key], Direction.INBOUND):
-        return _("Mail from %(key)s was refused already.") % {"key": thing.key}
-    target = Target.of(thing.kind, thing.key)
-    done = perform(BLOCK_INBOUND, actor, target, {"description": "Incident"})
+        return [fact("Mail from %(key)s was refused already.", key=thing.key)]
+    perform(BLOCK_INBOUND, actor, Target.of(thing.kind, thing.key), {"description": "Incident"})
     did["refused"] = True
-    return done.sentence
+    return [fact("Mail from %(key)s that comes from outside is refused.", key=thing.key)]
 
 
-def _tell(actor: Actor, thing: Thing, to: str, said: str, did: dict[str, Any]) -> str:
-    text = f"{thing.label} {thing.key} was stopped by {actor.name}.\n\n{said}\n"
+def _tell(actor: Actor, thing: Thing, to: str, said: Sequence[Fact], did: dict[str, Any]) -> list[Fact]:
+    text = f"{thing.label} {thing.key} was stopped by {actor.name}.\n\n{' '.join(map(str, said))}\n"
     own_mail.send(to, f"{thing.label} {thing.key}: stopped", text, timezone.now())
     did["told"] = [*did.get("told", ()), to]
-    return _("%(to)s was told.") % {"to": to}
+    return [fact("%(to)s was told.", to=to)]
 
 
 def _told(thing: Thing, parameters: Mapping[str, Any]) -> list[str]:

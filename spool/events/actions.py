@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Final, Protocol
 
 from base.audit.models import AuditEvent
+from base.languages import in_source
 from spool.events import mail_log
 from spool.events.line import Value
 from spool.events.mail_log import Event, id_of
@@ -75,7 +76,7 @@ def ended(event: AuditEvent) -> None:
                     on=event.on,
                     done=event.done,
                     skipped=event.skipped,
-                    outcome=event.outcome,
+                    outcome=in_source(lambda: event.outcome),
                 )
             ]
         )

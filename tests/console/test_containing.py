@@ -68,7 +68,7 @@ def test_one_action_shuts_the_account_puts_everybody_out_and_holds_its_mail(ann:
     assert browser.get(reverse("portal:home")).status_code == 302
     assert Entry.objects.held().count() == len(hers)
     assert not Entry.objects.get(pk=other[0].pk).hold
-    said = " ".join(containment.done)
+    said = " ".join(containment.said)
     for part in (
         "Disable and Allow Mail",
         "Password reset to a random one.",

@@ -6,6 +6,7 @@ import re
 
 import pytest
 from django.test import Client
+from django.utils.translation import override
 
 from accounts.models import Containment, Domain, Role, Status, User
 from base.actions import registry
@@ -80,7 +81,11 @@ def test_one_action_contains_deletes_blocks_and_tells_and_one_takes_all_of_it_ba
     assert list(Entry.objects.exclude(origin="command").values_list("auth_user", flat=True)) == ["ben@example.org"]
     assert set(BlacklistEntry.objects.values_list("network", flat=True)) == {IP, "203.0.113.67"}
     assert Entry.objects.filter(origin="command").count() == 3
-    assert "5 deleted" in done.sentence
+    assert "5 messages deleted." in done.sentence
+    # What was kept of it is in the language of whoever looks.
+    with override("de"):
+        said = AuditEvent.objects.get(action="stop").outcome
+    assert "5 Nachrichten gelöscht. " in said and "chief@example.org wurde benachrichtigt." in said
 
     asked = preview(FALSE_ALARM, ROOT, a_target("user", ANN)).effect
     assert "old password" in asked and "5 deleted messages put back" in asked and IP in asked

@@ -150,7 +150,7 @@ class TestEnding:
         contained = containing.contain(Actor.of(the(ROOT)), the(ANN))
         User.objects.filter(email=ANN).update(status=Status.ENABLED)
         assert not lets_in(secret)
-        assert any("suspended" in sentence for sentence in contained.done)
+        assert any("suspended" in sentence for sentence in contained.said)
         assert "valid again" in containing.undo(Actor.of(the(ROOT)), Containment.objects.get(), old_password=True)
         assert lets_in(secret)
         containing.contain(Actor.of(the(ROOT)), the(ANN))

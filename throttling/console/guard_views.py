@@ -49,7 +49,10 @@ def _guarded() -> str:
     own = sum(policy.enabled for policy in policies if policy.domain_id is not None)
     if any(policy.enabled for policy in policies if policy.domain_id is None):
         off = sum(not policy.enabled for policy in policies if policy.domain_id is not None)
-        return f"All domains guarded{f' but {off:,}' if off else ''}"
+        if off:
+            said = ngettext("All domains guarded but %(number)s", "All domains guarded but %(number)s", off)
+            return said % {"number": grouped(off)}
+        return _("All domains guarded")
     return ngettext("%(own)s domain guarded", "%(own)s domains guarded", own) % {"own": grouped(own)} if own else ""
 
 

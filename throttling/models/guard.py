@@ -7,6 +7,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as _lazy
 
 from accounts.models import Domain, User
+from base import facts
 
 
 class GuardAction(models.TextChoices):
@@ -129,6 +130,11 @@ class GuardEvent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user} {self.at:%Y-%m-%d %H:%M:%S}"
+
+    @property
+    def said(self) -> list[str]:
+        """What spoke against the user, in sentences."""
+        return facts.shown(self.evidence)
 
 
 class GuardPeak(models.Model):
