@@ -10,7 +10,7 @@ import io
 import unicodedata
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any, TextIO, cast
+from typing import Any, Literal, TextIO, cast
 
 from django.core.management.base import BaseCommand, OutputWrapper
 from rich.console import Console
@@ -38,6 +38,9 @@ class Printed(OutputWrapper):
 
 class TerminalCommand(BaseCommand):
     """A command of ours: its streams are Printed ones, also those that call_command() gives it."""
+
+    # Django's look at URLs, pages and templates takes longer than most commands. What starts the programs has it first.
+    requires_system_checks: list[str] | tuple[str, ...] | Literal["__all__"] = ()
 
     @property
     def stdout(self) -> Printed:

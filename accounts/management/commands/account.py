@@ -43,8 +43,6 @@ class Command(TerminalCommand):
     """Exit status: 0 done, 1 refused or nothing there, 2 usage."""
 
     help = "Add, list, change and remove domains, users, aliases and mailing lists, and what new ones start with."
-    # Django's look at URLs, pages and templates takes longer than all that is done here; every program's start has it.
-    requires_system_checks = ()
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("--json", action="store_true", help="print JSON")

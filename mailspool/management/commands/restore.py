@@ -26,7 +26,6 @@ class Command(TerminalCommand):
         " before anything is touched; a restore that was interrupted is run again."
     )
     # The database may have no tables yet.
-    requires_system_checks = []
     requires_migrations_checks = False
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:

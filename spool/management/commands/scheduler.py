@@ -44,6 +44,8 @@ class Command(TerminalCommand):
     """
 
     help = "Wake the workers when mail is due, watch the drop folder, remove old traces."
+    # For whom starts it by hand; --skip-checks is for what has checked before.
+    requires_system_checks = "__all__"
 
     def handle(self, *args: Any, **options: Any) -> None:
         preconditions.wait()

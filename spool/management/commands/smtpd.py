@@ -19,6 +19,8 @@ class Command(TerminalCommand):
     """Take mail in by SMTP, submission and implicit-TLS submission."""
 
     help = "Take mail in by SMTP, submission and implicit-TLS submission."
+    # For whom starts it by hand; --skip-checks is for what has checked before.
+    requires_system_checks = "__all__"
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument(
