@@ -48,6 +48,11 @@ _HANDLE: Final = (Right.LOOK, Right.HANDLE)
 PAGES: Final[Mapping[str, tuple[Right, Right]]] = {
     "admin:index": _LOOK,
     "overview_behind": _LOOK,
+    # What goes on, and about whom; what is said to an alert is for administrators.
+    "attention": _LOOK,
+    "attention_alert": _LOOK,
+    "admin:spool_alertevent_changelist": _LOOK,
+    "incident": _LOOK,
     "admin:spool_entry_changelist": _LOOK,
     "admin:spool_entry_waiting": _LOOK,
     "admin:spool_entry_backlog": _LOOK,

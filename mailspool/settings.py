@@ -401,6 +401,7 @@ UNFOLD = {
         lambda request: static("spool/menu.js"),
         lambda request: static("mailspool/search.js"),
         lambda request: static("mailspool/times.js"),
+        lambda request: static("mailspool/labels.js"),
         lambda request: static("mailspool/shortcuts.js"),
     ],
     "GLOBAL_CALLBACK": "mailspool.page_frame.of_page",

@@ -1,4 +1,4 @@
-"""The addresses of what needs attention. All are for system administrators only."""
+"""The addresses of what needs attention. Help desk and who only reads see it, and say nothing to it."""
 
 from __future__ import annotations
 

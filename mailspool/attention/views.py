@@ -40,6 +40,7 @@ def alert(request: HttpRequest, pk: int) -> HttpResponse:
         {
             "event": event,
             "watch": watch,
+            "measured": response.measured(event),
             "about": watch.says(event.key),
             "incident": items.incident_of(event),
             "menu": items.menu_of(event) if event.ended is None else "",

@@ -41,9 +41,9 @@ class Event:
     link: str = ""
 
 
-def events(thing: Thing, now: datetime) -> list[Event]:
-    """The newest, of every kind that there is of such a thing."""
-    found = [*_done(thing), *_alerts(thing, now), *_limits(thing), *_logins(thing, now)]
+def events(thing: Thing, now: datetime, *, audited: bool) -> list[Event]:
+    """The newest, of every kind that there is of such a thing; what administrators did only where it is `audited`."""
+    found = [*(_done(thing) if audited else ()), *_alerts(thing, now), *_limits(thing), *_logins(thing, now)]
     return sorted(found, key=lambda event: event.at, reverse=True)[:SHOWN]
 
 

@@ -1,4 +1,4 @@
-"""The addresses of incident pages. All are for system administrators only."""
+"""The addresses of incident pages. Help desk and who only reads see them too, without their actions."""
 
 from __future__ import annotations
 

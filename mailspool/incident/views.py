@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET
 
 from accounts.models import Containment, Status
+from accounts.templatetags.reach import opens
 from mailspool.incident.counted import SPANS, chart_of
 from mailspool.incident.events import events
 from mailspool.incident.evidence import evidence
@@ -69,7 +70,7 @@ def _context(request: HttpRequest, thing: Thing) -> dict[str, Any]:
         "stopped": stopped(thing),
         "vals": json.dumps({"key": thing.key}),
         "found": found,
-        "events": events(thing, now),
+        "events": events(thing, now, audited=opens(request, "admin:audit_auditevent_changelist")),
         "alike": similar(thing, found, now),
         "sample": SAMPLE,
         "window": WINDOW,

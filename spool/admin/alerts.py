@@ -20,11 +20,12 @@ from unfold.decorators import action
 from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminTextareaWidget
 
 from accounts.admin.searching import ModelAdmin
-from base.numbers import decimal, grouped
+from accounts.templatetags.reach import opens
 from base.sealed import seal
 from base.time_elements import relative
 from spool.admin.readonly import ReadOnlyAdmin
 from spool.alerts import outbox
+from spool.alerts.response import measured
 from spool.alerts.watches import watch_of
 from spool.console.pages import actor_of, page
 from spool.models import AlertEvent, AlertRule
@@ -111,7 +112,7 @@ class AlertRuleAdmin(ModelAdmin):
     @admin.display(description=_lazy("Threshold"))
     def limit(self, rule: AlertRule) -> str:
         watch = watch_of(rule.kind)
-        return f"{rule.threshold:,} {watch.unit}{f' within {rule.minutes} min' if watch.has_minutes else ''}"
+        return f"{watch.amount(rule.threshold)}{watch.within(rule) if watch.has_minutes else ''}"
 
     @admin.display(description=_lazy("Tells"))
     def tells(self, rule: AlertRule) -> str:
@@ -130,11 +131,11 @@ class AlertEventAdmin(ReadOnlyAdmin):
     empty_text = _lazy(
         "What the rules find appears here: when it began, how far it went, who was told, and when it was over."
     )
-    actions_list = ["to_rules"]
 
-    @action(description=_lazy("Rules"), icon="rule", url_path="to-rules")
-    def to_rules(self, request: HttpRequest) -> HttpResponseRedirect:
-        return redirect("admin:spool_alertrule_changelist")
+    def get_list_display(self, request: HttpRequest) -> list[Any]:
+        """Whom alerts tell is for whom the rules are."""
+        shown = super().get_list_display(request)
+        return shown if opens(request, "admin:spool_alertrule_changelist") else [one for one in shown if one != "told"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[AlertEvent]:
         return super().get_queryset(request).prefetch_related("notices")
@@ -149,24 +150,22 @@ class AlertEventAdmin(ReadOnlyAdmin):
         return format_html('<a href="{}" class="text-primary-600 dark:text-primary-500">{}</a>', link, words)
 
     @admin.display(description=_lazy("State"))
-    def state(self, event: AlertEvent) -> str:
+    def state(self, event: AlertEvent) -> SafeString:
         if event.is_test:
-            return _("Test")
-        return format_html("Over since {}", relative(event.ended)) if event.ended else _("Going on")
+            return _label("quiet", _("Test"))
+        if event.ended:
+            return format_html(_("Over since {}"), relative(event.ended))
+        return _label("waiting", _("Acknowledged")) if event.acknowledged else _label("bad", _("Active"))
 
     @admin.display(description=_lazy("Measured"))
     def measured(self, event: AlertEvent) -> str:
-        unit = watch_of(event.kind).unit
-        furthest = _("at least") if watch_of(event.kind).is_below else _("at most")
-        return _("%(event)s, %(furthest)s %(highest)s %(unit)s (threshold %(threshold)s)") % {
-            "event": decimal(event.value, 0),
-            "furthest": furthest,
-            "highest": decimal(event.highest, 0),
-            "unit": unit,
-            "threshold": grouped(event.threshold),
-        }
+        return measured(event)
 
     @admin.display(description=_lazy("Told"))
     def told(self, event: AlertEvent) -> str:
         notices: Any = event.notices.all()
-        return "; ".join(f"{n.target} ({n.says}): {n.outcome or 'waits'}" for n in notices) or "nobody"
+        return "; ".join(f"{n.target} ({n.says}): {n.outcome or _('waits')}" for n in notices) or _("nobody")
+
+
+def _label(tone: str, words: str) -> SafeString:
+    return format_html('<span class="ms-label tone-{}">{}</span>', tone, words)

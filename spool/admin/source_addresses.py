@@ -114,20 +114,20 @@ class SourceAddressAdmin(ModelAdmin):
     def shown_state(self, row: Any) -> tuple[str, str]:
         state: SourceState = row.state
         if not row.enabled:
-            return "off", "off"
+            return "off", _("Off")
         if row.missing_since is not None:
-            return "trouble", (_("not on %(missing_where)s") % {"missing_where": row.missing_where})
+            return "trouble", (_("Not on %(missing_where)s") % {"missing_where": row.missing_where})
         if state.listed:
-            return "trouble", ngettext("on %(number)s block list", "on %(number)s block lists", len(state.listed)) % {
+            return "trouble", ngettext("On %(number)s block list", "On %(number)s block lists", len(state.listed)) % {
                 "number": len(state.listed)
             }
-        return "works", "works"
+        return "works", _("Works")
 
     @display(description=_lazy("Reverse name"), label={"right": "success", "wrong": "danger", "": "info"})
     def shown_ptr(self, row: Any) -> tuple[str, str]:
         state: SourceState = row.state
         if not state.ptr:
-            return "", _("not looked at yet")
+            return "", _("Not looked at yet")
         bad = state.ptr in (RecordState.WRONG, RecordState.MISSING)
         return "wrong" if bad else "right" if state.ptr == RecordState.RIGHT else "", str(state.ptr)
 

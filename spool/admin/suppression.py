@@ -6,11 +6,13 @@ from django.contrib import admin
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect
 from django.urls import URLPattern, path
+from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as _lazy
 from unfold.decorators import action, display
 
 from accounts.admin.bulk import bulk
 from accounts.admin.menus import WithMenus
+from base.time_elements import relative
 from spool.actions.suppression import UNSUPPRESS
 from spool.admin.importing_suppression import ImportView
 from spool.admin.readonly import ReadOnlyAdmin
@@ -39,7 +41,7 @@ class SuppressionAdmin(WithMenus, ReadOnlyAdmin):
 
     @display(description=_lazy("Expires"), ordering="expires")
     def shown_expires(self, row: Suppression) -> object:
-        return row.expires or "never"
+        return relative(row.expires) if row.expires else _("never")
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(ImportView.as_view(model_admin=self))

@@ -12,6 +12,7 @@ from accounts.actor import Actor
 from base.action import record
 from base.audit.subjects import Subject, subject_of
 from base.languages import in_source
+from base.numbers import decimal, grouped
 from spool.alerts.watches import watch_of
 from spool.models import AlertEvent
 
@@ -19,6 +20,18 @@ from spool.models import AlertEvent
 def sentence_of(event: AlertEvent) -> str:
     """What goes on, in a sentence without its end."""
     return watch_of(event.kind).sentence(event.key, event.value, event.rule)
+
+
+def measured(event: AlertEvent) -> str:
+    """What was measured last, and how far it went: "0 now, up to 515 messages (threshold 300)"."""
+    watch = watch_of(event.kind)
+    furthest = {"furthest": watch.amount(event.highest), "threshold": grouped(event.threshold)}
+    if event.value == event.highest:
+        return _("%(furthest)s (threshold %(threshold)s)") % furthest
+    now = furthest | {"value": decimal(event.value, 0)}
+    if watch.is_below:
+        return _("%(value)s now, down to %(furthest)s (threshold %(threshold)s)") % now
+    return _("%(value)s now, up to %(furthest)s (threshold %(threshold)s)") % now
 
 
 def acknowledge(actor: Actor, event: AlertEvent) -> str:

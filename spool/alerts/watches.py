@@ -20,12 +20,23 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as _lazy
 from django.utils.translation import ngettext
 
+from base.languages import in_source
 from base.numbers import decimal, grouped
 from base.texts import Text
 from spool.models import AlertKind, AlertRule, Entry, TrafficKind, TrafficSeries
 from spool.rows import lease, traffic_figures
 from spool.traffic.rollup import minute_of, window_start
 
+# How a unit is called when there is one of it, by its English plural.
+ONE: Mapping[str, Text] = {
+    "messages": _lazy("message"),
+    "minutes": _lazy("minute"),
+    "files": _lazy("file"),
+    "records": _lazy("record"),
+    "sessions": _lazy("session"),
+    "times": _lazy("time"),
+    "days left": _lazy("day left"),
+}
 # Senders of one rule that are watched at once.
 MOST_SENDERS = 100
 
@@ -89,7 +100,12 @@ class Watch:
         threshold = (
             (_(" (threshold %(threshold)s)") % {"threshold": grouped(rule.threshold)}) if rule is not None else ""
         )
-        return f"{self.label}: {self.says(key)}, {value:,.0f} {self.unit}{threshold}"
+        return f"{self.label}: {self.says(key)}, {self.amount(value)}{threshold}"
+
+    def amount(self, value: float) -> str:
+        """ "1 minute", "2,000 messages"."""
+        unit = ONE.get(in_source(lambda: self.unit), self.unit) if value == 1 else self.unit
+        return f"{decimal(value, 0)} {unit}"
 
     def within(self, rule: AlertRule | None) -> str:
         """ " within 5 minutes"."""

@@ -16,9 +16,10 @@ from accounts import actions as accounts
 from accounts.actor import NotAllowed
 from accounts.models import Role, SignInSettings, User
 from accounts.reach import opens
+from mailspool.attention import items
 from quarantine.models import Item, ItemKind
 from spool.actions import Actor, perform
-from spool.models import AuditEvent, BulkJob, Entry, Outcome, Trace
+from spool.models import AlertEvent, AlertRule, AuditEvent, BulkJob, Entry, Outcome, Trace
 from tests.quarantine.conftest import quarantined, spooled
 from tests.support.messages import a_submission
 from tests.support.spool_states import attempt, take_in
@@ -53,7 +54,18 @@ def mail(people: dict[str, Client], quarantined: Callable[..., Item]) -> dict[st
     attempt([gone], "550 5.1.1 No such user", outcome=Outcome.BOUNCED)
     (waiting,) = take_in(a_submission("ann@example.org", ["bob@far.test"], subject="Waits"))
     attempt([waiting])
-    return {"spam": spam, "virus": virus, "gone": gone, "waiting": waiting, "event": an_event(HELP)}
+    rule = AlertRule.objects.create(name="Flood", kind="flood-user", threshold=3)
+    values = {"rule": rule, "rule_name": rule.name, "kind": rule.kind, "key": HELP, "threshold": 3}
+    alert = AlertEvent.objects.create(value=9, highest=9, began=timezone.now(), **values)
+    items.look_again()
+    return {
+        "alert": alert,
+        "spam": spam,
+        "virus": virus,
+        "gone": gone,
+        "waiting": waiting,
+        "event": an_event(HELP),
+    }
 
 
 def pages(mail: dict[str, Any]) -> list[str]:
@@ -70,6 +82,7 @@ def pages(mail: dict[str, Any]) -> list[str]:
         "admin:throttling_throttleevent_domains",
         "admin:throttling_throttleevent_changelist",
         "admin:accounts_user_changelist",
+        "admin:spool_alertevent_changelist",
     )
     return [
         *map(reverse, names),
@@ -77,6 +90,11 @@ def pages(mail: dict[str, Any]) -> list[str]:
         *(reverse("admin:spool_entry_message", args=[mail[name].file_name]) for name in ("waiting", "gone")),
         *(reverse("admin:quarantine_item_message", args=[mail[name].file_name]) for name in ("spam", "virus")),
         reverse("admin:accounts_user_change", args=[User.objects.get(email=HELP).pk]),
+        reverse("attention_alert", args=[mail["alert"].pk]),
+        *(
+            reverse("incident", args=about)
+            for about in (("user", HELP), ("sender", "ann@example.org"), ("domain", "far.test"))
+        ),
     ]
 
 

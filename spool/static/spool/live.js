@@ -21,13 +21,13 @@
 
   // On a narrow page the tabs scroll: the one that is open must be in sight.
   const showTab = () => {
-    const tab = document.querySelector("#ms-tabs [aria-current=page]");
-    const tabs = tab?.parentElement ?? document.getElementById("ms-tabs");
-    if (!tabs) return;
-    tabs.classList.remove("tight");
-    if (innerWidth > 860) tabs.classList.toggle("tight", tabs.scrollWidth > tabs.clientWidth);
-    // Not scrollIntoView(): it would scroll the page too.
-    if (tab) tabs.scrollLeft = tab.offsetLeft - tabs.offsetLeft - (tabs.clientWidth - tab.offsetWidth) / 2;
+    for (const tabs of document.querySelectorAll("#ms-tabs, .me-nav")) {
+      const tab = tabs.querySelector("[aria-current=page]");
+      tabs.classList.remove("tight");
+      if (innerWidth > 860) tabs.classList.toggle("tight", tabs.scrollWidth > tabs.clientWidth);
+      // Not scrollIntoView(): it would scroll the page too.
+      if (tab) tabs.scrollLeft = tab.offsetLeft - tabs.offsetLeft - (tabs.clientWidth - tab.offsetWidth) / 2;
+    }
   };
   document.addEventListener("DOMContentLoaded", showTab);
   document.addEventListener("htmx:oobAfterSwap", showTab);
