@@ -41,7 +41,7 @@ class Event:
     link: str = ""
 
 
-def events(thing: Thing, now: datetime, *, audited: bool) -> list[Event]:
+def events(thing: Thing, now: datetime, *, audited: bool = True) -> list[Event]:
     """The newest, of every kind that there is of such a thing; what administrators did only where it is `audited`."""
     found = [*(_done(thing) if audited else ()), *_alerts(thing, now), *_limits(thing), *_logins(thing, now)]
     return sorted(found, key=lambda event: event.at, reverse=True)[:SHOWN]
