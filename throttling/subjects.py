@@ -31,6 +31,7 @@ from accounts.models import HourlyLimit, Metric, ThrottleAction
 from spool.message.envelope import LeasedEntry
 from spool.models.entry import Direction, Origin
 from spool.models.recipient import Kind
+from spool.rows.keys import list_key
 from spool.trusted import trusts
 
 
@@ -158,8 +159,7 @@ def responsible(entry: LeasedEntry) -> str:
     if entry.direction != Direction.OUTBOUND:
         return ""
     if entry.origin == Origin.LIST:
-        local_part, _, domain = entry.sender.rpartition("@")
-        return f"{local_part.removesuffix('-bounces')}@{domain}"
+        return list_key(entry.origin, entry.sender)
     if entry.origin == Origin.FORWARD:
         # The mailbox's own copy is for the address that was written, which may be another one.
         elsewhere = (one.original for one in entry.recipients if one.kind is Kind.REMOTE)

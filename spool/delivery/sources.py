@@ -22,12 +22,10 @@ from django.core.exceptions import ValidationError
 from django.db import Error as DatabaseError
 from django.utils import timezone
 
-from accounts.addresses import key_of
-from accounts.local_addresses import list_of_bounces
 from base.short_cache import ShortCache
 from spool.message.envelope import LeasedEntry
-from spool.models.entry import Origin
 from spool.models.source_address import SourceAddress, parse_senders
+from spool.rows.keys import list_key
 
 log = logging.getLogger(__name__)
 
@@ -97,8 +95,11 @@ class Sources:
     def _chosen_for(self, entry: LeasedEntry) -> Sequence[Source]:
         if not self._named:
             return ()
-        own_list = list_of_bounces(key_of(entry.sender)) if entry.origin == Origin.LIST else ""
-        for name in (entry.auth_user.lower(), own_list, entry.sender.rpartition("@")[2].lower()):
+        for name in (
+            entry.auth_user.lower(),
+            list_key(entry.origin, entry.sender),
+            entry.sender.rpartition("@")[2].lower(),
+        ):
             if name and (found := self._named.get(name)):
                 return found
         return ()

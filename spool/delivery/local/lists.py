@@ -27,6 +27,7 @@ from spool.message.header import split as split_header
 from spool.message.summary import decoded
 from spool.message.tls_wish import TLSWish
 from spool.models.entry import Origin, Priority
+from spool.rows.keys import list_key
 from spool.trusted import is_ours
 
 log = logging.getLogger(__name__)
@@ -79,8 +80,7 @@ def _posters(entry: LeasedEntry) -> set[str]:
     sender = key_of(entry.sender)
     if entry.origin == Origin.LIST:
         # A list on a list: it is known by its address, its reverse-path is the one for bounces.
-        local_part, _, domain = sender.rpartition("@")
-        return {sender, f"{local_part.removesuffix('-bounces')}@{domain}"}
+        return {sender, list_key(entry.origin, sender)}
     if entry.auth_user:
         user = directory.lookup(entry.auth_user)
         may_use_sender = isinstance(user, LocalUser) and directory.may_send_as(user, sender)
