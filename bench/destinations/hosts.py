@@ -22,7 +22,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Final, cast
+from typing import Any, Final, cast
 
 from tests.support.counting_sink import Session
 
@@ -30,6 +30,15 @@ from tests.support.counting_sink import Session
 TAKES: Final = "takes"
 SILENT: Final = "silent"
 TARPITS: Final = "tarpits"
+# a byte a minute
+DRIPS: Final = "drips"
+# so long before each answer; then it takes mail
+SLOW: Final = "is slow"
+# an answer that has no end
+RAMBLES: Final = "rambles"
+HANGS_AT_TLS: Final = "hangs at STARTTLS"
+# 421 after each message
+SAYS_GOODBYE: Final = "says goodbye"
 DROPS: Final = "drops"
 GREYLISTS: Final = "greylists"
 HANGS_AT_DATA: Final = "hangs at DATA"
@@ -40,8 +49,11 @@ UNREACHABLE: Final = "unreachable"
 REFUSES: Final = "refuses"
 
 WINDOW_SECONDS: Final = 60.0
-DRIP_SECONDS: Final = 1.0
+DRIP_SECONDS: Final = {TARPITS: 1.0, DRIPS: 60.0}
+SLOW_SECONDS: Final = 3.0
+RAMBLE_SECONDS: Final = 0.01
 COUNT_SECONDS: Final = 0.2
+_GOODBYE: Final = b"421 4.4.2 too many messages in this connection\r\n"
 _GREY: Final = b"451 4.7.1 greylisted, please try again in 300 seconds\r\n"
 _TOO_FAST: Final = b"421 4.7.28 unusual rate of mail from your address, temporarily rate limited\r\n"
 
@@ -91,6 +103,7 @@ class Guest(Session):
         self._receiver = receiver
         self._is_mute = receiver.host.does == SILENT
         self._says_goodbye = False
+        self._has_taken = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         counts = self._receiver.counts
@@ -101,7 +114,7 @@ class Guest(Session):
         if does == DROPS:
             cast(asyncio.Transport, transport).close()
         elif not self._is_mute:
-            super().connection_made(cast(asyncio.Transport, _Drip(transport)) if does == TARPITS else transport)
+            super().connection_made(_slowed(transport, does))
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._receiver.counts.open -= 1
@@ -117,6 +130,19 @@ class Guest(Session):
         if self._is_mute or self._says_goodbye:
             return b""
         verb, does = line[:4].upper(), self._receiver.host.does
+        if verb == b"EHLO" and does == RAMBLES:
+            self._is_mute = True
+            self._ramble()
+            return b""
+        if verb == b"EHLO" and does == HANGS_AT_TLS:
+            return b"250-sink.test\r\n250 STARTTLS\r\n"
+        if verb == b"STAR" and does == HANGS_AT_TLS:
+            self._is_mute = True
+            return b"220 2.0.0 go on\r\n"
+        if verb == b"MAIL" and does == SAYS_GOODBYE and self._has_taken:
+            self._receiver.counts.refused += 1
+            self._says_goodbye = True
+            return _GOODBYE
         if verb == b"MAIL" and self._receiver.is_full():
             self._receiver.counts.refused += 1
             self._says_goodbye = True
@@ -134,19 +160,50 @@ class Guest(Session):
             self._is_mute = True
             return b""
         self._receiver.counts.taken += 1
+        self._has_taken = True
         if self._receiver.host.limit:
             self._receiver.recent.append(time.monotonic())
         return super()._end_of_message(content)
 
+    def _ramble(self) -> None:
+        if not self._transport.is_closing():
+            self._transport.write(b"250-and another thing\r\n" * 10)
+            asyncio.get_running_loop().call_later(RAMBLE_SECONDS, self._ramble)
 
-class _Drip:
-    """A transport that sends a byte at a time."""
+
+def _slowed(transport: asyncio.BaseTransport, does: str) -> asyncio.BaseTransport:
+    if does in DRIP_SECONDS:
+        return _Drip(transport, DRIP_SECONDS[does])
+    return _Late(transport) if does == SLOW else transport
+
+
+class _Late(asyncio.Transport):
+    """A transport that sends everything SLOW_SECONDS later."""
 
     def __init__(self, transport: asyncio.BaseTransport) -> None:
+        super().__init__()
         self._transport = cast(asyncio.Transport, transport)
+
+    def write(self, data: bytes | bytearray | memoryview[Any]) -> None:
+        asyncio.get_running_loop().call_later(SLOW_SECONDS, self._transport.write, data)
+
+    def close(self) -> None:
+        asyncio.get_running_loop().call_later(SLOW_SECONDS, self._transport.close)
+
+    def is_closing(self) -> bool:
+        return self._transport.is_closing()
+
+
+class _Drip(asyncio.Transport):
+    """A transport that sends a byte at a time."""
+
+    def __init__(self, transport: asyncio.BaseTransport, seconds: float) -> None:
+        super().__init__()
+        self._transport = cast(asyncio.Transport, transport)
+        self._seconds = seconds
         self._left = bytearray()
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | bytearray | memoryview[Any]) -> None:
         is_idle = not self._left
         self._left += data
         if is_idle:
@@ -159,7 +216,7 @@ class _Drip:
         if self._left and not self._transport.is_closing():
             self._transport.write(bytes(self._left[:1]))
             del self._left[:1]
-            asyncio.get_running_loop().call_later(DRIP_SECONDS, self._next)
+            asyncio.get_running_loop().call_later(self._seconds, self._next)
 
 
 def read(folder: Path) -> list[Host]:

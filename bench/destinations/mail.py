@@ -31,7 +31,7 @@ print(json.dumps([(ended - created).total_seconds() for created, ended in rows])
 
 
 def put(port: int, mail: Sequence[tuple[str, str]]) -> None:
-    """Hand in a message for each (sender, recipient), in their order, by some clients."""
+    """Hand in a message for each (sender, recipients with commas), in their order, by some clients."""
     threads = [threading.Thread(target=_put, args=(port, mail[number::CLIENTS])) for number in range(CLIENTS)]
     for thread in threads:
         thread.start()
@@ -42,7 +42,7 @@ def put(port: int, mail: Sequence[tuple[str, str]]) -> None:
 def _put(port: int, mail: Sequence[tuple[str, str]]) -> None:
     with smtplib.SMTP("127.0.0.1", port, local_hostname="client.test", timeout=60) as client:
         for sender, to in mail:
-            client.sendmail(sender, [to], a_message(to, sender, size=_SIZE_BYTES, test_id="1"))
+            client.sendmail(sender, to.split(","), a_message(to, sender, size=_SIZE_BYTES, test_id="1"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import signal
 import sys
+from collections.abc import Mapping
+from itertools import product
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -22,17 +24,24 @@ from tests.support.sink import PROJECT, Receipt, SmtpSink, receipts_in
 # The receiver that takes all mail, and fast: smtp-sink, at 127.0.0.1.
 FAST_DOMAIN = "fast.test"
 FAST_IP = "127.0.0.1"
+_NO_LABEL = str.maketrans(".:", "--")
 
 
 class Network:
     """Hosts at one port of many addresses. `domains` is: whose mail the DNS sends to which addresses, in one MX set.
 
-    A domain that begins with `*.` stands for all below. Domains without addresses get no answer from the DNS at all.
+    `names` are how many MX hosts a domain has at each of its addresses, where that is more than one. A domain that
+    begins with `*.` stands for all below. Domains without addresses get no answer from the DNS at all.
     The names of the MX hosts are below each domain; with `shared_name` below that, alike for all that share addresses.
     """
 
     def __init__(
-        self, folder: Path, receivers: list[Host], domains: dict[str, list[str]], shared_name: str = ""
+        self,
+        folder: Path,
+        receivers: list[Host],
+        domains: dict[str, list[str]],
+        shared_name: str = "",
+        names: Mapping[str, int] | None = None,
     ) -> None:
         self._folder = folder / "hosts"
         self._folder.mkdir()
@@ -45,26 +54,26 @@ class Network:
         self._silent: list[str] = []
         self._named: set[str] = set()
         for domain, addresses in {FAST_DOMAIN: [FAST_IP], **domains}.items():
-            self._add(domain, addresses, shared_name or domain.removeprefix("*."))
+            self._add(domain, addresses, shared_name or domain.removeprefix("*."), (names or {}).get(domain, 1))
         hosts.write(self._folder, receivers)
-        names = self._folder / "names.json"
-        names.write_text(json.dumps({"records": self._records, "silent": self._silent}))
+        known = self._folder / "names.json"
+        known.write_text(json.dumps({"records": self._records, "silent": self._silent}))
         self._daemon = self._program("hosts", str(self.port), str(self._folder))
-        self._dns = self._program("names", str(self._dns_port), str(names))
+        self._dns = self._program("names", str(self._dns_port), str(known))
 
     def _program(self, name: str, *arguments: str) -> Daemon:
         command = [sys.executable, "-m", f"bench.destinations.{name}", *arguments]
         return Daemon(name, command, self._folder / f"{name}.log", cwd=PROJECT)
 
-    def _add(self, domain: str, addresses: list[str], parent: str) -> None:
+    def _add(self, domain: str, addresses: list[str], parent: str, names: int) -> None:
         if not addresses:
             self._silent.append(domain)
-        for address in addresses:
-            name = f"mx-{address.replace('.', '-')}.{parent}"
+        for address, number in product(addresses, range(names)):
+            name = f"mx{number or ''}-{address.translate(_NO_LABEL)}.{parent}"
             self._records.append((domain, "MX", f"10 {name}."))
             if name not in self._named:
                 self._named.add(name)
-                self._records.append((name, "A", address))
+                self._records.append((name, "AAAA" if ":" in address else "A", address))
 
     @property
     def dns(self) -> str:
