@@ -90,6 +90,8 @@ class Destination:
         self._rest: backoff.Rest | None = None
         # What its limits are kept by, once it is known where mail goes.
         self._paced_as: Key | None = None
+        # From which of our addresses its hosts are reached, where that is one for IPv4 and one for IPv6.
+        self._reached_from: tuple[Key, ...] = ()
         # Limits by rules for its domain. With other rules it is another destination (Transport).
         self._of_domain = None if lmtp or next_hop else transport.brakes.of_domain(domain)
         # Whether a connection ended for its age, or for what it has carried.
@@ -149,14 +151,14 @@ class Destination:
     def _capacity(self) -> Capacity:
         return self._transport.to_store if self._lmtp else self._transport.remote
 
-    def _limit(self) -> int:
+    def _limit(self, peer: Peer | None = None) -> int:
         """Connections to its hosts, whosever mail they are for."""
         hop = None if self._lmtp else self._hop()
         of_hop = hop.max_connections if hop else 0
         transport = self._transport
         # The workers of one machine keep to what settings and routes say, of all machines to the rest.
         limit = -(-(of_hop or transport.settings.max_per_destination) // transport.workers)
-        brake = transport.brakes.limiting(self._paced_as)
+        brake = transport.brakes.limiting(self._paced_as if peer is None else self._key_of(peer))
         if brake is None:
             return limit
         if not of_hop and brake.ruled.connections is not None:
@@ -166,9 +168,35 @@ class Destination:
     def _brake(self) -> SiteBrake | Both | None:
         """The limits of its domain and of where its mail goes, if there are any."""
         site = self._transport.brakes.limiting(self._paced_as)
+        if site is not None and self._reached_from and site.suspended_until is not None:
+            site = self._of_other_kind(site)
         if self._of_domain is None or not self._of_domain.is_on:
             return site
         return Both(self._of_domain, site)
+
+    def _of_other_kind(self, suspended: SiteBrake) -> SiteBrake | None:
+        """The limits from our address of the other kind, by which mail goes on; if that is refused, too, these."""
+        for key in self._reached_from:
+            if self._transport.brakes.suspended(key.site, key.source) is None:
+                self._paced_as = key
+                return self._transport.brakes.limiting(key)
+        return suspended
+
+    def _is_refused(self, peer: Peer) -> bool:
+        """Whether the receiver wants nothing from that address of ours, and something from another."""
+        if not self._reached_from or any(map(_is_urgent, self._queue)):
+            return False
+        suspended = self._transport.brakes.suspended
+        return suspended(peer.site, peer.source_address) is not None and not all(
+            suspended(key.site, key.source) for key in self._reached_from
+        )
+
+    def _key_of(self, peer: Peer) -> Key | None:
+        """What limits are kept by where a connection leads."""
+        known = self._paced_as
+        if known is None or known.source == peer.source_address:
+            return known
+        return limits.key_of(peer.site, peer.source_address)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
@@ -203,7 +231,7 @@ class Destination:
                     slot = await self._connect(is_further)
                     if slot is None:
                         return
-                elif slot.connection is None or slot.connection.closed:
+                elif slot.connection is None or slot.connection.closed or self._is_refused(slot.connection.peer):
                     if slot.connection is not None:
                         slot.connection.abort()
                     self._capacity.release(slot)
@@ -311,6 +339,9 @@ class Destination:
         if self._pair is not None and not self._stays(peers):
             return None
         if not self._lmtp:
+            keys = dict.fromkeys(limits.key_of(peer.site, peer.source_address) for peer in peers)
+            self._reached_from = tuple(keys) if len(keys) > 1 else ()
+            peers = [peer for peer in peers if not self._is_refused(peer)]
             knew, self._paced_as = self._paced_as, limits.key_of(peers[0].site, peers[0].source_address)
             if not self._next_hop:
                 # Where several of our addresses take turns, it is all of theirs.
@@ -400,9 +431,9 @@ class Destination:
                 return rest
             slot = self._capacity.take_over(as_good)
             if slot is None and is_further:
-                slot = self._capacity.slot_now(peer.address, peer.receiver, self._limit())
+                slot = self._capacity.slot_now(peer.address, peer.receiver, self._limit(peer))
             elif slot is None:
-                given = await self._capacity.slot(peer.address, peer.receiver, self._limit(), as_good)
+                given = await self._capacity.slot(peer.address, peer.receiver, self._limit(peer), as_good)
                 if isinstance(given, NoRoom):
                     self._transport.turned_away(NO_ROOM_SECONDS, NO_ROOM_REPLY)
                     return backoff.Rest(time.monotonic() + NO_ROOM_SECONDS, NO_ROOM_SECONDS, NO_ROOM)
@@ -485,7 +516,8 @@ class Destination:
         connection.connect_seconds = time.monotonic() - started
         slot.connection = connection
         if self._paced_as is not None:
-            self._transport.brakes.connected(self._paced_as, self._domain, peer.name, connection.tls)
+            key = self._key_of(peer) or self._paced_as
+            self._transport.brakes.connected(key, self._domain, peer.name, connection.tls)
 
     async def _peers(self) -> list[Peer]:
         settings = self._transport.settings
@@ -659,9 +691,10 @@ class Destination:
         at_once: bool = False,
     ) -> bool:
         """Take note of what a site answers; whether it wants less of us."""
-        if self._paced_as is None:
+        key = self._key_of(peer)
+        if key is None:
             return False
-        brake = self._transport.brakes.of(self._paced_as)
+        brake = self._transport.brakes.of(key)
         if any(reply.code < 400 for reply in replies):
             brake.took(is_full=slot.site.waiting > 0 and not slot.site.has_room)
         domain = transaction.recipients[0].domain if transaction is not None else self._domain

@@ -330,3 +330,32 @@ def test_connections_are_counted_for_each_address_of_ours(dns: DNSServer, spoole
         assert opened == {ONE: 1, TWO: 3}
         # None had to make way for one of the other's.
         assert peer.most_open == 4
+
+
+@pytest.mark.parametrize("stage", ["CONNECT", "MAIL"])
+def test_where_the_address_of_one_kind_is_refused_mail_leaves_by_the_other_kind(
+    stage: str, dns: DNSServer, spooled: Path, sending: Make
+) -> None:
+    """Many receivers refuse IPv6 alone."""
+    with SmtpPeer() as peer, SmtpPeer("::1", peer.port) as refusing:
+        refusing.on[stage] = ["554 5.7.1 your address is on a block list"] * 99
+        dns.add(DOMAIN, "MX", f"10 six.{DOMAIN}.")
+        dns.add(DOMAIN, "MX", f"20 four.{DOMAIN}.")
+        dns.add(f"six.{DOMAIN}", "AAAA", "::1")
+        dns.add(f"four.{DOMAIN}", "A", "127.0.0.1")
+
+        async def send() -> list[Outcome]:
+            settings = {"smtp_out_port": peer.port, "max_per_destination": 1}
+            async with leaving_from(sending(**settings), Source(ONE), Source("::1")) as here:
+                for number in range(1, 5):
+                    await here.send(an_entry(spooled, number))
+                told = await here.send(*[an_entry(spooled, number) for number in range(10, 20)])
+                site = f"four.{DOMAIN} six.{DOMAIN}"
+                suspended = here.transport.brakes.suspended
+                assert suspended(site, "::1") is not None and suspended(site, ONE) is None
+                return [one.only.outcome for one in told]
+
+        assert set(asyncio.run(send())) == {DELIVERED}
+        assert {one.client for one in peer.conversations} == {ONE}
+        asked = [line for one in refusing.conversations for line in one.commands if line.startswith("MAIL")]
+        assert (len(refusing.conversations), len(asked)) == ((1, 0) if stage == "CONNECT" else (1, 3))
