@@ -47,6 +47,7 @@ TABLES: Final = {
     Subject.IP: "handing-in-ips",
 }
 
+FLOODS: Final = frozenset({"flood-user", "flood-sender", "flood-ip"})
 CONTAIN: Final = _lazy("Contain account")
 # Alerts whose key is somebody, although what is done about it has a page of its own.
 ABOUT_SOMEBODY: Final = ("destination", "guard", "throttled-user", "throttled-domain")
@@ -177,10 +178,11 @@ def _accounts(events: list[AlertEvent]) -> set[str]:
 
 
 def _line(group: list[AlertEvent], accounts: set[str]) -> Item:
-    of_user = next((event for event in group if watch_of(event.kind).subject is Subject.USER), None)
-    lead = of_user or group[0]
+    of_user = [event for event in group if watch_of(event.kind).subject is Subject.USER]
+    # That somebody floods says more than what becomes of it.
+    lead = min(of_user or group, key=lambda event: event.kind not in FLOODS)
     item = item_of(lead)
-    if of_user is None and lead.key and key_of(lead.key) in accounts:
+    if not of_user and lead.key and key_of(lead.key) in accounts:
         item = replace(item, fix=(CONTAIN, reverse("attention_contain", args=[lead.pk])))
     return replace(item, others=tuple(event.pk for event in group if event is not lead))
 

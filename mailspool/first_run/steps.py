@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import logging
+import threading
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from django.db import connections
 from django.db.models import Q
 from django.urls import reverse
 from django.utils.translation import gettext, ngettext
@@ -18,6 +21,7 @@ from mailspool.inspection.all import inspect
 from mailspool.inspection.findings import Finding, Level
 from spool.models import AlertRule, Entry, Installation, Outcome, Trace
 
+log = logging.getLogger(__name__)
 # The DNS is asked at most so often.
 _KEPT_SECONDS: Final = 30.0
 _HOST: Final = "mailspool.inspection.names.host_name"
@@ -39,18 +43,37 @@ class Step:
     fix: tuple[str, str] | None = None
 
 
-def steps(user: User | None = None) -> list[Step]:
-    """All, in the order in which they are done. Asks the DNS. `user` is whose second factor is looked for."""
-    found = _looks.current()
+def steps(user: User | None = None, *, waits: bool = True) -> list[Step]:
+    """All, in the order in which they are done. `user` is whose second factor is looked for.
+
+    Asks the DNS, about as many as a hundred domains. Where nobody `waits` for that, it is what `look_beside` has found
+    so far.
+    """
+    found: Mapping[str, list[Finding]] = _looks.current() if waits else _looks.last or {}
     return [
-        _of_findings("hostname", gettext("Host name"), found[_HOST], None),
-        _of_findings("certificate", gettext("Certificate"), found[_CERTIFICATE], (gettext("Settings"), "settings")),
-        _domain([finding for path in _DOMAINS for finding in found[path]]),
+        _of_findings("hostname", gettext("Host name"), found.get(_HOST), None),
+        _of_findings("certificate", gettext("Certificate"), found.get(_CERTIFICATE), (gettext("Settings"), "settings")),
+        _domain([finding for path in _DOMAINS for finding in found[path]] if found else None),
         _user(),
         _test_message(),
         _alerts(),
         _second_factor(user),
     ]
+
+
+def look_beside() -> bool:
+    """Ask the DNS beside the request, when that is a while ago; whether it has still to answer.
+
+    Said before `steps`: what they say once it is False is complete.
+    """
+    if not _looks.is_fresh() and _looking.acquire(blocking=False):
+        threading.Thread(target=_look_in_thread, name="first-run-dns", daemon=True).start()
+    return is_looking()
+
+
+def is_looking() -> bool:
+    """Whether the DNS is still being asked."""
+    return _looking.locked()
 
 
 def look_again() -> None:
@@ -68,14 +91,17 @@ def forget() -> None:
     _over.forget()
 
 
-def _of_findings(name: str, title: str, findings: Iterable[Finding], fix: tuple[str, str] | None) -> Step:
+def _of_findings(name: str, title: str, findings: Iterable[Finding] | None, fix: tuple[str, str] | None) -> Step:
+    if findings is None:
+        return Step(name, title, False, gettext("The DNS is being asked …"))
+    findings = list(findings)
     wrong = [finding.sentence for finding in findings if finding.level is not Level.OK]
     right = [finding.sentence for finding in findings if finding.level is Level.OK]
     sentence = " ".join(wrong[:_MOST_SAID] or right[:1])
     return Step(name, title, not wrong, sentence, (fix[0], reverse(fix[1])) if fix else None)
 
 
-def _domain(findings: list[Finding]) -> Step:
+def _domain(findings: list[Finding] | None) -> Step:
     if not Domain.objects.exists():
         add = (gettext("Add a domain"), reverse("admin:accounts_domain_add"))
         return Step("domain", gettext("Domain and its DNS"), False, gettext("There is no domain yet."), add)
@@ -146,9 +172,21 @@ def _look() -> dict[str, list[Finding]]:
     return {path: list(inspect([path])) for path in (_HOST, _CERTIFICATE, *_DOMAINS)}
 
 
+def _look_in_thread() -> None:
+    try:
+        _looks.current()
+    except Exception:
+        log.exception("what the first steps need could not be looked at")
+    finally:
+        connections.close_all()
+        _looking.release()
+
+
 def _read_over() -> bool:
     return Installation.objects.filter(pk=1, first_run_over__isnull=False).exists()
 
 
+# Held by the thread that asks the DNS.
+_looking = threading.Lock()
 _looks = ShortCache(_KEPT_SECONDS, _look)
 _over = ShortCache(10.0, _read_over)

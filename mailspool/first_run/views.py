@@ -42,13 +42,15 @@ def dismiss(request: HttpRequest) -> HttpResponse:
 
 def _shown(request: HttpRequest, error: str = "") -> HttpResponse:
     assert isinstance(request.user, User)
-    found = steps.steps(request.user)
+    is_looking = steps.look_beside()
+    found = steps.steps(request.user, waits=False)
     done = sum(step.done for step in found)
     is_over = steps.is_over()
     if done == len(found) and not is_over:
         ending.finish()
     context: dict[str, Any] = {
         "steps": found,
+        "is_looking": is_looking,
         "done": done,
         "error": error,
         "to": request.POST.get("to") or ("" if request.user.email.endswith("@localhost") else request.user.email),

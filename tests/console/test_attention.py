@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from accounts.models import Domain, User
 from base.audit.models import AuditEvent
+from base.short_cache import ShortCache
 from mailspool.attention import items
 from spool.models import AlertEvent, AlertRule, TrafficState
 
@@ -98,7 +99,11 @@ def test_what_a_stranger_wrote_is_text(administrator: Client) -> None:
         assert "&lt;script&gt;alert" in page
 
 
-def test_a_page_asks_two_questions_for_it_and_the_next_one_none(administrator: Client) -> None:
+def test_a_page_asks_two_questions_for_it_and_the_next_one_none(
+    administrator: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # However slow the machine is.
+    monkeypatch.setattr(items, "_kept", ShortCache(600.0, items._read))
     for number in range(5):
         an_alert(key=f"u{number}@example.org")
     administrator.get("/admin/attention/")
@@ -107,8 +112,11 @@ def test_a_page_asks_two_questions_for_it_and_the_next_one_none(administrator: C
     items.look_again()
     with CaptureQueriesContext(connection) as anew:
         administrator.get("/admin/attention/")
-    assert len(anew) == len(kept) + 2
-    assert not [query for query in kept if "alert" in query["sql"]]
+    # Others may be asked anew besides, on a slow machine.
+    about_it = [
+        [query for query in queries if re.search("alertevent|trafficstate", query["sql"])] for queries in (kept, anew)
+    ]
+    assert [len(queries) for queries in about_it] == [0, 2]
 
 
 def test_a_strip_that_the_page_has_seen_is_not_sent_again(administrator: Client) -> None:

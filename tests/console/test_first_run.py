@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import threading
+import time
 from collections.abc import Iterator
 from io import StringIO
 from typing import Any
@@ -37,12 +39,23 @@ def _new(settings: Any) -> Iterator[None]:
         steps.look_again()
         steps.forget()
         yield
+        while steps.is_looking():
+            time.sleep(0.01)
     steps.look_again()
     steps.forget()
 
 
 def done(client: Client) -> dict[str, bool]:
-    page = client.get(PAGE, {"again": "1"}).content.decode()
+    client.get(PAGE, {"again": "1"})
+    return ticked(client)
+
+
+def ticked(client: Client) -> dict[str, bool]:
+    """What the page says once the DNS has answered."""
+    page = client.get(PAGE).content.decode()
+    while 'aria-busy="true"' in page:
+        time.sleep(0.05)
+        page = client.get(PAGE).content.decode()
     return {name: bool(state) for state, name in re.findall(r'<li(?: class="(done)")? data-step="(\w+)"', page)}
 
 
@@ -55,8 +68,8 @@ def test_each_step_ticks_itself_and_the_list_goes_when_all_are_done(
     assert [name for name, is_done in done(administrator).items() if is_done] == ["hostname"]
 
     actions.add_domain("bad.test")
-    assert "bad.test has no SPF record" in administrator.get(PAGE, {"again": "1"}).content.decode()
     assert not done(administrator)["domain"]
+    assert "bad.test has no SPF record" in administrator.get(PAGE).content.decode()
     actions.remove(actions.get_domain("bad.test"))
     actions.add_domain("good.test")
     assert done(administrator)["domain"]
@@ -114,6 +127,24 @@ def test_the_overview_does_not_wait_for_the_dns(administrator: Client, monkeypat
 
     monkeypatch.setattr("mailspool.inspection.names.host_name", never)
     assert administrator.get("/admin/").status_code == 200
+
+
+def test_a_page_is_there_while_the_dns_is_still_being_asked(
+    administrator: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answered = threading.Event()
+
+    def slow() -> Iterator[Finding]:
+        answered.wait()
+        yield ok("dns", "It has an address.")
+
+    monkeypatch.setattr("mailspool.inspection.names.host_name", slow)
+    try:
+        page = administrator.get(PAGE, {"again": "1"}).content.decode()
+    finally:
+        answered.set()
+    assert "The DNS is being asked" in page and 'aria-busy="true"' in page
+    assert ticked(administrator)["hostname"]
 
 
 def test_the_shell_has_the_same(administrator: Client) -> None:
