@@ -30,10 +30,10 @@ from mailspool import VERSION
 from mailspool.metrics import metrics
 from mailspool.redis_counts import ANSWER_SECONDS, redis_client
 from mailspool.visitors import is_known, may_see
-from spool.files import marks
+from spool.files import bucket, marks
 from spool.models.machine import Machine
 from spool.models.settings import current
-from spool.monitoring import programs
+from spool.monitoring import bucket_state, programs
 from spool.monitoring.names import machine
 from spool.rows import lease
 
@@ -43,7 +43,9 @@ FRESH_SECONDS = 1.0
 LONGEST_DUE_SECONDS = {"local": 60.0, "remote": 600.0}
 _CHECKING_THREADS = 5
 # What is of all machines; any other check is of this one.
-SHARED = frozenset({"database", "redis", "mail"})
+SHARED = frozenset({"database", "redis", "mail", "bucket"})
+# What is told, and keeps nobody from sending here: all machines have the same, and only large messages wait for it.
+TOLD = frozenset({"bucket"})
 _MEGABYTE = 1024 * 1024
 
 
@@ -101,7 +103,7 @@ def readyz(request: HttpRequest) -> HttpResponse:
 def _readiness(*, with_details: bool) -> HttpResponse:
     """200 when mail can be taken in and delivered here, 503 when not."""
     found = checks()
-    answer: dict[str, object] = {"ready": all(check.ok for check in found)}
+    answer: dict[str, object] = {"ready": all(check.ok for check in found if check.name not in TOLD)}
     if with_details:
         answer["machine"] = machine()
         answer["checks"] = {check.name: {"ok": check.ok, "of": check.of, "detail": check.detail} for check in found}
@@ -136,6 +138,9 @@ def _checks() -> list[Check]:
     found = [_outcome(name, future, began) for name, future in futures.items()]
     is_known = _outcome("programs", running, began).ok
     found.append(_outcome("redis", redis, began))
+    if bucket.is_set():
+        away = bucket_state.fault()
+        found.append(Check("bucket", not away, f"large messages are answered 451: {away}" if away else "answers"))
     for name in programs.NEEDED:
         count = running.result()[name] if is_known else 0
         found.append(Check(name, count > 0, f"{count} running" if is_known else "unknown without the database"))

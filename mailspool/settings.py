@@ -29,6 +29,12 @@ MAILSPOOL_WORKERS = env[v.WORKERS]
 MAILSPOOL_SMTPD_PROCESSES = env[v.SMTPD_PROCESSES]
 MAILSPOOL_INLINE_KB = env[v.INLINE_KB]
 MAILSPOOL_STORE = env[v.STORE]
+# The bucket for large messages (spool.files.bucket.Bucket), or None.
+MAILSPOOL_S3 = env[v.S3]
+MAILSPOOL_S3_KB = env[v.S3_KB]
+MAILSPOOL_S3_REGION = env[v.S3_REGION]
+MAILSPOOL_S3_KEY = env[v.S3_KEY]
+MAILSPOOL_S3_SECRET = env[v.S3_SECRET]
 MAILSPOOL_DNS = env[v.DNS]
 MAILSPOOL_TRUST_DNS = env[v.TRUST_DNS]
 # Where a Dovecot that keeps our users' mail answers doveadm's HTTP API, as http://127.0.0.1:8080, and its key.
@@ -243,6 +249,7 @@ SPOOL_CONSOLE_URL = "quarantine.models.antispam.console_url"
 SPOOL_TRUSTED_CLIENTS = "security.lists.trusts"
 # What is called once an hour, with the time, to forget what is too old.
 SPOOL_HOUSEKEEPING = [
+    "spool.places.objects.doom_ended",
     "spool.delivery.shaping.warm_up.forget_old",
     "spool.signing.lifecycle.tidy",
     "spool.suppression.tidy",
@@ -268,6 +275,7 @@ SPOOL_SWEEPS = [
     "spool.signing.publishing.sweep",
     "spool.signing.lifecycle.sweep",
     "throttling.tasks.sweep",
+    "spool.places.objects.sweep",
     "quarantine.alerts.renew_sizes",
     "quarantine.release_requests.sweep",
     "mailspool.dns_records.looking.sweep",
@@ -299,6 +307,7 @@ SPOOL_ALERT_WATCHES = [
     "spool.alerts.machine.MissedMachine",
     "spool.alerts.machine.LongDrain",
     "spool.alerts.machine.RedisAway",
+    "spool.alerts.machine.BucketAway",
     "spool.alerts.machine.DatabaseAway",
     "spool.alerts.machine.ExpiringCertificate",
     "quarantine.alerts.SilentEngines",
@@ -328,6 +337,7 @@ MAILSPOOL_CHECKS = [
     "mailspool.inspection.database.tables",
     "mailspool.inspection.home.folders_marked",
     "mailspool.inspection.redis.redis",
+    "mailspool.inspection.bucket.bucket",
     "mailspool.inspection.home.disk",
     "mailspool.inspection.home.move_folders",
     "mailspool.inspection.home.country_database",

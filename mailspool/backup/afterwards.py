@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 from django.db.models import QuerySet
 from django.utils import timezone
 
 from base.action import record
+from mailspool.backup.wanted import OBJECTS
+from mailspool.home import Home
 from quarantine.models.item import Item, ItemState
 from spool.actions import Actor, jobs
 from spool.models.bulkjob import OPEN, BulkJob
+from spool.models.content import StoredObject
 from spool.models.entry import Entry
 from spool.models.trashed import Trashed, TrashState
 from spool.monitoring import machines
-from spool.rows import lease, statements
+from spool.rows import contents, lease, statements
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +62,25 @@ def settle(taken: datetime, *, hold: bool) -> Settled:
         for job_id in BulkJob.objects.filter(state__in=OPEN).values_list("id", flat=True):
             jobs.cancel(job_id, Actor.at_the_shell())
     return settled
+
+
+def bring_objects_home(home: Home) -> None:
+    """What was in the bucket of the installation that was backed up is in the database here.
+
+    Nothing in that bucket is this one's: the other may still have mail there. Raises OSError.
+    """
+    folder = home.root / OBJECTS
+    for row in StoredObject.objects.filter(entry_id__isnull=False).order_by("entry_id"):
+        assert row.entry_id is not None
+        with statements.write_transaction():
+            try:
+                with (folder / row.key).open("rb") as file:
+                    contents.bring_home(row.entry_id, iter(partial(file.read, contents.PART_BYTES), b""))
+            except FileNotFoundError:
+                # It is among those that the backup lacks, or was left out.
+                continue
+    StoredObject.objects.all().delete()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def free() -> QuerySet[Entry]:

@@ -28,8 +28,9 @@ from mailspool.backup.stream import Stream
 from mailspool.backup.wanted import Places, Wanted
 from mailspool.home import Home
 from spool.files import marks
-from spool.models.content import Content
+from spool.models.content import Content, StoredObject
 from spool.models.installation import Installation
+from spool.places import objects
 
 # How many of the files that were missing are named.
 _NAMED: Final = 20
@@ -93,6 +94,8 @@ class _Maker:
     def run(self, taken: datetime, *, with_maildirs: bool) -> None:
         """Bring all that belongs to the backup into the sink, the manifest last."""
         with contextlib.closing(self._wanted), contextlib.ExitStack() as stack:
+            objects.hold()
+            stack.callback(objects.let_go)
             with self._keeping:
                 with snapshot.taken(self._sink.folder) as database:
                     self._progress.say(f"Snapshot of the database at {taken:%Y-%m-%d %H:%M:%S} UTC.")
@@ -137,7 +140,8 @@ class _Maker:
                     self._write(File(wanted.path, wanted.size_bytes, digest))
                 elif (file := places.open(wanted)) is not None:
                     with file:
-                        self._add(wanted.path, file, immutable=True)
+                        # What came from the bucket has no name here that a link could be made of.
+                        self._add(wanted.path, file, immutable=not wanted.is_object)
                 else:
                     self._missing(wanted.path, wanted.size_bytes)
                 self.totals.messages += 1
@@ -258,4 +262,7 @@ def _in_database() -> int:
     """How many messages of the snapshot have their content in rows. A schema of before has no table for them."""
     if Content._meta.db_table not in connections[snapshot.ALIAS].introspection.table_names():
         return 0
-    return Content.objects.using(snapshot.ALIAS).count()
+    count = Content.objects.using(snapshot.ALIAS).count()
+    if StoredObject._meta.db_table in connections[snapshot.ALIAS].introspection.table_names():
+        count -= StoredObject.objects.using(snapshot.ALIAS).filter(entry_id__isnull=False).count()
+    return count

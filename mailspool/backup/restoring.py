@@ -98,6 +98,7 @@ def restore(
             progress.say("Everything is there and as it was; bringing it to its place.")
             staging.place()
             loading.load(staging.database(FILES[header.engine]))
+            afterwards.bring_objects_home(home)
             due = afterwards.names_due() if list_due else []
             settled = afterwards.settle(header.taken, hold=hold)
             # The database knows the installation that was backed up; these folders are new.

@@ -6,25 +6,29 @@ A row leaves the list when its file has been copied.
 from __future__ import annotations
 
 import sqlite3
+import tempfile
 import time
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, cast
 
 from django.db import connections
 
+from mailspool.backup.errors import BackupError
 from mailspool.backup.snapshot import ALIAS
 from mailspool.home import Home
 from quarantine.models.item import Item, ItemKind, ItemState
-from spool.files import removal
-from spool.models.content import IN_DATABASE, Content
+from spool.files import bucket, removal
+from spool.models.content import IN_DATABASE, Content, StoredObject
 from spool.models.entry import Entry
 from spool.models.trashed import Trashed, TrashState
 
 CHUNK: Final = 1_000
+# Where a backup has what was in the bucket, and a home while it is restored.
+OBJECTS: Final = "spool/objects"
 # A file that is moved just then is found at its new place by the next look.
 _LOOKS: Final = 6
 
@@ -37,6 +41,11 @@ class WantedFile:
     path: str
     subspool: str
     size_bytes: int
+
+    @property
+    def is_object(self) -> bool:
+        """Whether it is in the bucket, under its name as key."""
+        return self.path.startswith(f"{OBJECTS}/")
 
 
 class Wanted:
@@ -95,11 +104,31 @@ def _rows() -> Iterator[tuple[str, str, str, int]]:
     for rows in (of_entries, of_trash):
         for name, subspool, size in rows.values_list("file_name", "subspool", "size_bytes").iterator(CHUNK):
             yield name, f"spool/{subspool}/{name}", subspool, size
+    if StoredObject._meta.db_table in connections[ALIAS].introspection.table_names():
+        kept = StoredObject.objects.using(ALIAS).filter(entry_id__isnull=False).order_by("id")
+        for key, size in kept.values_list("key", "size_bytes").iterator(CHUNK):
+            yield key, f"{OBJECTS}/{key}", "", size
     items = Item.objects.using(ALIAS).exclude(state=ItemState.MOVED).exclude(subspool=IN_DATABASE).order_by("id")
     for name, subspool, size, kind, at in items.values_list(
         "file_name", "subspool", "size_bytes", "kind", "at"
     ).iterator(CHUNK):
         yield name, f"quarantine/{kind}/{at:%Y-%m-%d}/{name}", subspool, size
+
+
+def _of_bucket(file: WantedFile) -> BinaryIO | None:
+    copy = tempfile.TemporaryFile()  # noqa: SIM115 – the caller's
+    try:
+        for piece in bucket.pieces(file.name, file.size_bytes):
+            copy.write(piece)
+        copy.seek(0)
+    except BaseException as error:
+        copy.close()
+        if isinstance(error, FileNotFoundError):
+            return None
+        if isinstance(error, bucket.Away):
+            raise BackupError(f"What is in the bucket can't be read: {error}.") from error
+        raise
+    return cast(BinaryIO, copy)
 
 
 class Places:
@@ -110,7 +139,12 @@ class Places:
         self._since = since
 
     def open(self, file: WantedFile) -> BinaryIO | None:
-        """The file, wherever it is now; None when it is nowhere. Once it is open, moves are no matter."""
+        """The file, wherever it is now; None when it is nowhere. Once it is open, moves are no matter.
+
+        Raises BackupError while the bucket is away: without it a backup would lack what is there.
+        """
+        if file.is_object:
+            return _of_bucket(file)
         for look in range(_LOOKS):
             if look:
                 time.sleep(0.02 * look)

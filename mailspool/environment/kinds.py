@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from accounts.addresses import InvalidAddress, normalise_address, normalise_domain
+from base.buckets import Bucket
 from spool.events import formats, outlets
 from spool.sockets import addresses
 
@@ -54,6 +55,10 @@ _OPTIONS_OF_DJANGO = {"assume_role", "isolation_level", "pool", "prepare_thresho
 _EXAMPLE_DATABASE = "as in postgres://user:password@host/name or postgres://user@/name?host=/run/postgresql"
 _EXAMPLE_REDIS = "as in unix:///run/redis/redis-server.sock?db=0 or redis://:password@host:6379/0"
 
+_EXAMPLE_BUCKET = "as in https://s3.internal:9000/mail or s3://mail/mailspool"
+_BUCKET_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+_PREFIX_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
+_LONGEST_PREFIX = 200
 _EXAMPLE_SENTINELS = "redis+sentinel://:password@host:26379,host:26379/name/0"
 
 
@@ -255,6 +260,28 @@ def web_address(value: str) -> str:
     if not known:
         raise Wrong("it must be a URL, as http://127.0.0.1:8080 is")
     return value
+
+
+def bucket(value: str) -> Bucket:
+    """A bucket of a store that speaks S3: `https://host/bucket/prefix`, or `s3://bucket/prefix` of Amazon's."""
+    parts = urlsplit(value)
+    try:
+        is_there = bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        is_there = False
+    names = [part for part in parts.path.split("/") if part]
+    if parts.scheme == "s3":
+        names = [parts.hostname or "", *names]
+    if not is_there or parts.scheme not in ("s3", "https", "http") or not names or parts.query or parts.fragment:
+        raise Wrong(f"it must name a bucket, {_EXAMPLE_BUCKET}")
+    if parts.username is not None or parts.password is not None:
+        raise Wrong("who logs in there is said by MAILSPOOL_S3_KEY and MAILSPOOL_S3_SECRET, not in the URL")
+    if not _BUCKET_NAME.fullmatch(names[0]):
+        raise Wrong(f"{names[0]!r} can't be a bucket: it has 3 to 63 lower-case letters, digits, dots and hyphens")
+    if any(not _PREFIX_NAME.fullmatch(name) for name in names[1:]) or len("/".join(names[1:])) > _LONGEST_PREFIX:
+        raise Wrong("the path behind the bucket has letters, digits, dots, hyphens and _, 200 at most")
+    endpoint = "" if parts.scheme == "s3" else f"{parts.scheme}://{parts.netloc}"
+    return Bucket(endpoint, names[0], "/".join(names[1:]))
 
 
 def database(value: str) -> dict[str, Any]:

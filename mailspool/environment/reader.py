@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 import difflib
+import importlib.util
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar, cast
 
+from base.buckets import LEAST_KB
 from mailspool.environment.kinds import Wrong
-from mailspool.environment.variables import DATABASE, PREFIX, STORE, VARIABLES, Variable
+from mailspool.environment.variables import (
+    DATABASE,
+    PREFIX,
+    S3,
+    S3_KB,
+    S3_KEY,
+    S3_REGION,
+    S3_SECRET,
+    STORE,
+    VARIABLES,
+    Variable,
+)
 
 T = TypeVar("T")
 # Of the project's own tests and benchmarks.
@@ -62,10 +75,28 @@ def read(environ: Mapping[str, str]) -> Environment:
             f"{STORE.name}=database: that is for PostgreSQL, and this is SQLite, which only one machine can use: leave"
             f" it at files, or name a PostgreSQL in {DATABASE.name}."
         )
+    sentences += _wrong_bucket(values, is_postgresql="postgresql" in engine)
     sentences += [_unknown(name) for name in sorted(environ) if _is_unknown(name, environ[name])]
     if sentences:
         raise WrongEnvironment(sentences)
     return Environment(values)
+
+
+def _wrong_bucket(values: Mapping[str, Any], *, is_postgresql: bool) -> list[str]:
+    """What is wrong with the variables of the bucket, taken together."""
+    named = [one.name for one in (S3_KB, S3_REGION, S3_KEY, S3_SECRET) if one.name in values]
+    if S3.name not in values:
+        return [f"{named[0]}: it says something of a bucket, and {S3.name} names none."] if named else []
+    wrong = []
+    if not is_postgresql:
+        wrong.append(f"{S3.name}: a bucket is for what is kept in PostgreSQL, and this is SQLite: leave it out.")
+    if (S3_KEY.name in values) != (S3_SECRET.name in values):
+        wrong.append(f"{S3_KEY.name} and {S3_SECRET.name} go together: give both, or neither.")
+    if 0 < values.get(S3_KB.name, S3_KB.default) < LEAST_KB:
+        wrong.append(f"{S3_KB.name}={values[S3_KB.name]}: it is 0, or {LEAST_KB} and more.")
+    if importlib.util.find_spec("obstore") is None:
+        wrong.append(f"{S3.name}: that needs a package which is not installed: pip install -r requirements-s3.txt.")
+    return wrong
 
 
 def _is_unknown(name: str, value: str) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+from base.buckets import Bucket
 from mailspool.environment import kinds
 from spool.sockets.addresses import Place
 
@@ -132,6 +133,33 @@ STORE = Variable(
     "where messages are that wait: in `files` of the spool, or in the `database` (PostgreSQL), which any machine reads "
     "([machines.md](machines.md))",
 )
+S3: Variable[Bucket | None] = Variable(
+    "MAILSPOOL_S3",
+    kinds.bucket,
+    None,
+    "none",
+    "with `MAILSPOOL_STORE=database`: a bucket for large messages, `https://s3.internal:9000/BUCKET/PREFIX`, or "
+    "`s3://BUCKET/PREFIX` of Amazon's ([machines.md](machines.md#large-messages-in-an-s3-compatible-store))",
+    # Somebody may write the key into it.
+    secret=True,
+)
+S3_KB = Variable(
+    "MAILSPOOL_S3_KB",
+    kinds.number(0, 1_000_000, "a size in KB"),
+    1024,
+    "1024",
+    "messages from this size on, in KB, go there (at least 256); 0 has all that are there come back into the database",
+)
+S3_REGION = Variable("MAILSPOOL_S3_REGION", kinds.text, "us-east-1", "`us-east-1`", "its region")
+S3_KEY = Variable(
+    "MAILSPOOL_S3_KEY",
+    kinds.text,
+    "",
+    "as `AWS_ACCESS_KEY_ID`",
+    "access key of who may read, write, list and delete there; without it, what Amazon's own variables or machine say",
+    secret=True,
+)
+S3_SECRET = Variable("MAILSPOOL_S3_SECRET", kinds.text, "", "as above", "the secret key to it", secret=True)
 DNS = Variable("MAILSPOOL_DNS", kinds.server, "", "the system's", "`host:port` of a resolver, for tests and split DNS")
 TRUST_DNS = Variable(
     "MAILSPOOL_TRUST_DNS",
@@ -280,6 +308,11 @@ VARIABLES: tuple[Variable[Any], ...] = (
     SMTPD_PROCESSES,
     INLINE_KB,
     STORE,
+    S3,
+    S3_KB,
+    S3_REGION,
+    S3_KEY,
+    S3_SECRET,
     DNS,
     TRUST_DNS,
     DOVEADM_URL,

@@ -27,6 +27,7 @@ RULES: Final = (
     DefaultRule("Missed machine", "machine", 2, 50),
     DefaultRule("Machine drains for long", "machine-drain", 240, 50),
     DefaultRule("Redis away", "redis", 2, 50),
+    DefaultRule("Bucket away", "bucket", 2, 50),
     DefaultRule("Database away", "database", 2, 50),
     DefaultRule("Certificate expires", "certificate", 14, 80),
     DefaultRule("Missing folder", "folder", 1, 50),

@@ -26,7 +26,7 @@ from spool.dropfolder import drop_folder
 from spool.files import marks
 from spool.models import AlertRule
 from spool.models.settings import current
-from spool.monitoring import machines, programs
+from spool.monitoring import bucket_state, machines, programs
 from spool.monitoring.names import machine
 from spool.monitoring.programs import ALIVE_SECONDS, FORGOTTEN
 from spool.smtpd.tls import expires
@@ -158,6 +158,33 @@ class RedisAway(OfThisMachine):
 
     def values(self, rule: AlertRule, now: datetime, open_keys: Iterable[str]) -> Mapping[str, float]:
         return self._minutes
+
+
+class BucketAway(OfThisMachine):
+    """The bucket for large messages can't be used, where there is one. Other mail goes on meanwhile."""
+
+    kind, label, unit, fix = (
+        "bucket",
+        _lazy("The bucket for large messages is away"),
+        _lazy("minutes"),
+        _lazy("Details"),
+    )
+    advice = _lazy(
+        "See what mailspool check says of it. Large messages are answered with a temporary error, and those that are"
+        " there wait; other mail goes on."
+    )
+
+    def sentence(self, key: str, value: float, rule: AlertRule | None) -> str:
+        return gettext("The bucket for large messages has failed %(key)s for %(value)s") % {
+            "key": key,
+            "value": span_of(value),
+        }
+
+    def __init__(self) -> None:
+        self._away = Since()
+
+    def values(self, rule: AlertRule, now: datetime, open_keys: Iterable[str]) -> Mapping[str, float]:
+        return self._away.minutes({machine(): bool(bucket_state.fault())})
 
 
 class OfAllMachines(Watch):

@@ -2,7 +2,8 @@
 
 A small message that is due at once has its content in a row: one commit is all there is to wait for. Of the others of a
 batch the files are written and synced together, before the transaction that inserts the rows of all. With
-MAILSPOOL_STORE=database all content is rows of that transaction: large messages go there piece by piece.
+MAILSPOOL_STORE=database all content is rows of that transaction: large messages go there piece by piece, or have been
+put into the bucket before (spool.smtpd.uploads), and the transaction names their objects.
 `spool.smtpd.committer` makes such batches of what the sessions of a listener bring.
 """
 
@@ -283,7 +284,9 @@ def _insert_contents(stored: Stored, submissions: Sequence[Submission]) -> None:
 def _insert_in_parts(stored: Stored, submissions: Sequence[Submission]) -> None:
     """The content of those that are too large for a row. Raises django.db.Error, and OSError when it can't be read."""
     for name, submission in zip(stored.inserted, submissions, strict=True):
-        if name not in stored.in_rows:
+        if submission.stored_as:
+            content_rows.insert_object(stored.entry_ids[name], submission.stored_as, submission.size_bytes)
+        elif name not in stored.in_rows:
             content_rows.insert_in_parts(stored.entry_ids[name], submission.pieces(content_rows.PART_BYTES))
 
 

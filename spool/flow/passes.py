@@ -311,7 +311,7 @@ class Pass:
                 # Delivery says so, and the entry waits.
                 pass
             except (DatabaseError, OSError) as error:
-                log.error("%s could not be fetched from the database: %s", entry.file_name, error)
+                log.error("%s could not be fetched: %s", entry.file_name, error)
                 status = Status.WAITING if entry.attempts else Status.DELIVERY_DELAY
                 later = WaitUntil(timezone.now() + OUTAGE_PAUSE, status, f"It could not be fetched here: {error}")
                 self._resting.append((entry, later))

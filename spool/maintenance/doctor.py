@@ -15,7 +15,7 @@ from django.utils import timezone
 from accounts.actor import Actor
 from base.action import record
 from spool.dropfolder import drop_folder
-from spool.files import claim, incoming, removal, store
+from spool.files import bucket, claim, incoming, removal, store
 from spool.files.finding import CHUNK, YOUNGEST_SECONDS, Finding
 from spool.holders import holders
 from spool.models.content import IN_DATABASE, Content
@@ -24,10 +24,11 @@ from spool.models.recipient import Recipient
 from spool.models.trace import Trace
 from spool.models.trashed import Trashed, TrashState
 from spool.places import contents as contents_places
-from spool.places import whereabouts
+from spool.places import objects, whereabouts
 from spool.rows import contents, statements
 
 LEFTOVER = "leftover file"
+STRAY_OBJECT = "stray object"
 STRAY_CONTENT = "stray content"
 
 
@@ -60,8 +61,20 @@ def examine() -> Iterator[Finding]:
         yield Finding("stray recipients", str(count), "removed")
     for entry_id in _stray_contents():
         yield Finding(STRAY_CONTENT, str(entry_id), "moved to lost+found: no message is kept of which it could be")
+    if bucket.is_set():
+        yield from _bucket()
     for holder in holders():
         yield from holder.examine()
+
+
+def _bucket() -> Iterator[Finding]:
+    try:
+        for row in objects.missing():
+            yield Finding("missing object", f"{row.key}, of {row.entry_id}", "the message can't be read any more")
+        for key, size in objects.strange(timezone.now()):
+            yield Finding(STRAY_OBJECT, key, f"removed from the bucket: {size} bytes that no message names")
+    except OSError as error:
+        yield Finding("bucket", str(error), "see what `mailspool check` says of it")
 
 
 def _stray_contents() -> Iterator[int]:
@@ -100,6 +113,8 @@ def mend(finding: Finding) -> bool:
                 file.writelines(in_rows.whole.values())
                 file.writelines(contents.pieces(number, in_rows.parts.get(number, 0)))
             contents.remove([number])
+    elif finding.kind == STRAY_OBJECT:
+        bucket.remove([finding.what])
     elif finding.kind == "stray recipients":
         Recipient.objects.exclude(entry__in=Entry.objects.all()).delete()
     else:

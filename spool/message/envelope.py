@@ -83,7 +83,8 @@ class Submission:
     is the header, with the body as `tail`; or `spilled` is a file in the spool's incoming folder that already holds it
     all (not yet synced). `file_name` is given by intake, unless a caller that may repeat itself after a crash (the drop
     folder) has chosen it. `parent` is the file name of the entry that it comes from: what a notice is about, or what a
-    forward or a copy is made of; `notice` is what a notice says of that one's recipients.
+    forward or a copy is made of; `notice` is what a notice says of that one's recipients. `stored_as` is the key of the
+    object in the bucket that has what is in `spilled` (spool.files.bucket).
     """
 
     envelope: Envelope
@@ -96,6 +97,7 @@ class Submission:
     file_name: str = ""
     parent: str = ""
     notice: str = ""
+    stored_as: str = ""
 
     def pieces(self, size_bytes: int) -> Iterator[bytes]:
         """The whole of it, in pieces of that size; the last is smaller. Raises OSError."""

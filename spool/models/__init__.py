@@ -5,7 +5,7 @@ from spool.models.alert import AlertEvent, AlertKind, AlertNotice, AlertRule
 from spool.models.attempt import Attempt
 from spool.models.bounce import ReceivedBounce
 from spool.models.bulkjob import BulkJob, JobState
-from spool.models.content import Content, ContentPart
+from spool.models.content import Content, ContentPart, StoredObject
 from spool.models.destination import Destination, DestinationDomain, DestinationEncryption
 from spool.models.destination_rule import DestinationRule, RuleScope, RuleTLS
 from spool.models.dkim import DkimKey, KeyAlgorithm, KeyState
@@ -88,6 +88,7 @@ __all__ = [
     "SourceAddress",
     "SourceDay",
     "Status",
+    "StoredObject",
     "Subspool",
     "Suppression",
     "SuppressionReason",

@@ -1,4 +1,5 @@
-"""The content of messages that have no file, by the ids of their entries: in one row, or in parts of rows.
+"""The content of messages that have no file, by the ids of their entries: in one row, in parts of rows, or in an object
+in the bucket, of which the rows know the key (spool.rows.objects).
 
 Everything here but what only reads runs in the caller's transaction. A message keeps its id, and so its content, while
 it is in the trash or in a quarantine.
@@ -13,9 +14,11 @@ from datetime import datetime
 from typing import Final
 
 from django.db import connection
+from django.utils import timezone
 
+from spool.files import bucket
 from spool.models.content import IN_DATABASE
-from spool.rows import statements
+from spool.rows import objects, statements
 from spool.rows.statements import db_time, execute, id_list, on_sqlite
 
 # Of a message that is too large for one row.
@@ -37,12 +40,47 @@ def insert(rows: Sequence[tuple[int, bytes]]) -> None:
 
 def insert_in_parts(entry_id: int, pieces: Iterable[bytes]) -> int:
     """Insert a message piece by piece, each of PART_BYTES at most; its size in bytes. Raises what `pieces` raises."""
+    count, size = _insert_parts(entry_id, pieces)
+    execute("INSERT INTO spool_content (entry_id, content, parts) VALUES (%s, %s, %s)", (entry_id, b"", count))
+    return size
+
+
+def _insert_parts(entry_id: int, pieces: Iterable[bytes]) -> tuple[int, int]:
+    """How many, and their size in bytes."""
     count = size = 0
     for piece in pieces:
         execute("INSERT INTO spool_contentpart (entry_id, part, content) VALUES (%s, %s, %s)", (entry_id, count, piece))
         count, size = count + 1, size + len(piece)
-    execute("INSERT INTO spool_content (entry_id, content, parts) VALUES (%s, %s, %s)", (entry_id, b"", count))
-    return size
+    return count, size
+
+
+def insert_object(entry_id: int, key: str, size_bytes: int) -> None:
+    """Have an object that was announced, and is in the bucket, for the content of a new entry.
+
+    It counts as so many parts, none of which is in a row. Raises DataError when the object was given up.
+    """
+    objects.keep(key, entry_id)
+    execute(
+        "INSERT INTO spool_content (entry_id, content, parts) VALUES (%s, %s, %s)",
+        (entry_id, b"", max(1, -(-size_bytes // PART_BYTES))),
+    )
+
+
+def bring_home(entry_id: int, pieces: Iterable[bytes]) -> bool:
+    """Have the content of an entry in parts of rows that is in an object; False when it has ended. Raises what `pieces`
+    raises.
+
+    Who ends it meanwhile waits, and then removes those parts.
+    """
+    locked = "" if on_sqlite() else " FOR UPDATE"
+    if execute(f"SELECT 1 FROM spool_content WHERE entry_id = %s{locked}", (entry_id,)).fetchone() is None:
+        return False
+    count, _ = _insert_parts(
+        entry_id, (piece[n : n + PART_BYTES] for piece in pieces for n in range(0, len(piece), PART_BYTES))
+    )
+    execute("UPDATE spool_content SET parts = %s WHERE entry_id = %s", (count, entry_id))
+    objects.release([entry_id], timezone.now())
+    return True
 
 
 def copy(entry_id: int, new_id: int) -> None:
@@ -57,6 +95,7 @@ def copy(entry_id: int, new_id: int) -> None:
         " SELECT %s, part, content FROM spool_contentpart WHERE entry_id = %s",
         (new_id, entry_id),
     )
+    objects.share(entry_id, new_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +124,15 @@ def look(entry_ids: Sequence[int]) -> InRows:
 def pieces(entry_id: int, parts: int) -> Iterator[bytes]:
     """The message of an entry that has it in so many parts, one after the other; one is in memory at a time.
 
-    Raises FileNotFoundError when it has ended meanwhile, and django.db.Error.
+    Raises FileNotFoundError when it has ended meanwhile, OSError while the bucket is away, and django.db.Error.
     """
     for part in range(parts):
         row = execute(
             "SELECT content FROM spool_contentpart WHERE entry_id = %s AND part = %s", (entry_id, part), binary=True
         ).fetchone()
+        if row is None and not part and (there := objects.of(entry_id)) is not None:
+            yield from bucket.pieces(*there)
+            return
         if row is None:
             raise FileNotFoundError(errno.ENOENT, "the message has left the database", f"{IN_DATABASE}/{entry_id}")
         yield row[0]
@@ -116,6 +158,7 @@ def remove(entry_ids: Sequence[int]) -> set[int]:
     if in_parts := [entry_id for entry_id, parts in gone if parts is not None]:
         clause, parameters = id_list(in_parts)
         execute(f"DELETE FROM spool_contentpart WHERE entry_id {clause}", parameters)
+        objects.release(in_parts, timezone.now())
     return {entry_id for entry_id, _ in gone}
 
 

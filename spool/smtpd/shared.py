@@ -23,6 +23,7 @@ from spool.smtpd.checks import CheckChain
 from spool.smtpd.committer import Committer
 from spool.smtpd.login_turns import LoginTurns
 from spool.smtpd.tls import server_context, version_of
+from spool.smtpd.uploads import Uploads
 from spool.sockets import service_manager
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ class Shared:
     def __init__(self, committer: Committer) -> None:
         self.hostname: str = django_settings.MAILSPOOL_HOSTNAME
         self.committer = committer
+        self.uploads = Uploads()
         self.checks = CheckChain()
         # Connections by address (IPv6 by /64), and by port: strangers who fill one leave the others alone.
         self.per_ip: Counter[str] = Counter()

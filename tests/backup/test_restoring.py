@@ -11,7 +11,7 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,10 @@ import pytest
 from spool.files import claim, marks
 from tests.crash.extent import LONG
 from tests.support.mailspool_process import PROJECT, MailspoolUnderTest
+from tests.support.s3 import Gate, S3Store, s3
 from tests.support.waiting import wait_until
+
+__all__ = ["s3"]
 
 _numbers = itertools.count(1)
 # Mail in every state, as the parts of the program make it.
@@ -66,6 +69,22 @@ intake.accept([a_submission(subject="large", content=a_message(subject="large", 
 Entry.objects.filter(subject="large").update(status="waiting", attempts=1)
 Entry.objects.update(leased_by="")
 """
+# One that is in the bucket, as a listener has it put there.
+_FILL_BUCKET = """
+import asyncio
+from spool.files import incoming, store
+from spool.message.envelope import Submission
+from spool.smtpd.uploads import Uploads
+from tests.support.messages import a_message
+incoming.prepare()
+path = store.new_incoming()
+path.write_bytes(a_message(subject="in the bucket", size=6_000_000))
+submission = Submission(a_submission().envelope, spilled=path)
+asyncio.run(Uploads().store(submission))
+intake.accept([submission])
+Entry.objects.filter(subject="in the bucket").update(status="waiting", attempts=1)
+Entry.objects.update(leased_by="")
+"""
 # What is in each message, by its subject, wherever it is.
 _CONTENTS = """
 import hashlib, json
@@ -97,9 +116,11 @@ def _installing(folder: Path) -> Iterator[Install]:
     """
     made: list[MailspoolUnderTest] = []
 
-    def install(name: str, *, tables: bool = True, store: str = "") -> MailspoolUnderTest:
+    def install(
+        name: str, *, tables: bool = True, store: str = "", more: Mapping[str, str] | None = None
+    ) -> MailspoolUnderTest:
         url = _new_database()
-        env = {"MAILSPOOL_STORE": store} if store else {}
+        env = {**({"MAILSPOOL_STORE": store} if store else {}), **(more or {})}
         mailspool = MailspoolUnderTest(folder / name, database_url=url, env=env)
         made.append(mailspool)
         if tables:
@@ -252,6 +273,33 @@ def test_a_backup_comes_back_whole_where_content_is_kept_elsewhere(
     }
     assert ("database" in places) == (after == "database") and len(places) == 1
     assert json.loads(new.manage("spool", "doctor", "--json", check=False).stdout) == []
+
+
+@pytest.mark.postgresql
+def test_what_is_in_a_bucket_is_in_the_backup_and_in_the_database_when_it_is_restored(
+    install: Install, tmp_path: Path, s3: S3Store
+) -> None:
+    where = s3.new_bucket()
+    old, new = install("old", store="database", more=s3.env(where)), install("new", store="database")
+    old.run(f"{_FILL}\n{_FILL_BUCKET}")
+    [key] = s3.keys(where)
+    for _ in range(2):
+        # The second has it from the first.
+        made = json.loads(old.manage("backup", str(tmp_path / "backups"), "--quiet", "--json").stdout)
+    assert made["missing"] == 0
+    written = contents_of(old)
+    restored(new, tmp_path / "backups")
+    assert states_of(new) == states_of(old) == sorted([*ALL, ("in the bucket", "entry")])
+    assert contents_of(new) == written
+    # Of the bucket nothing is its own: the old one may still have mail there.
+    assert (new.count("spool_storedobject"), s3.keys(where)) == (0, [key])
+    assert not (new.home / "spool" / "objects").exists()
+    s3.set(Gate.SHUT)
+    told = old.manage("backup", str(tmp_path / "others"), "--quiet", check=False)
+    s3.set(Gate.OPEN)
+    assert told.returncode == 1
+    assert f"{where.name}/of/tests: " in told.stderr
+    assert not list((tmp_path / "others").glob("*Z"))
 
 
 def test_who_worked_on_a_message_does_no_more(old: MailspoolUnderTest, new: MailspoolUnderTest, backups: Path) -> None:

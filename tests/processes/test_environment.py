@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import stat
 import subprocess
@@ -62,6 +63,16 @@ def complaints(**environment: str) -> tuple[str, ...]:
         ("MAILSPOOL_DNS", "127.0.0.1", "host:port"),
         ("MAILSPOOL_DNS", "::1:53", "host:port"),
         ("MAILSPOOL_DOVEADM_URL", "127.0.0.1:8080", "a URL"),
+        ("MAILSPOOL_S3", "https://s3.internal:9000/", "must name a bucket, as in https://s3.internal:9000/mail"),
+        ("MAILSPOOL_S3", "mail", "must name a bucket"),
+        ("MAILSPOOL_S3", "https://s3.internal:port/mail", "must name a bucket"),
+        ("MAILSPOOL_S3", "https://s3.internal/Mail_Of_Us", "'Mail_Of_Us' can't be a bucket"),
+        ("MAILSPOOL_S3", "s3://mail/a/../b", "the path behind the bucket has letters"),
+        (
+            "MAILSPOOL_S3",
+            "https://key:secret@s3.internal/mail",
+            "MAILSPOOL_S3_KEY and MAILSPOOL_S3_SECRET, not in the URL",
+        ),
         ("MAILSPOOL_ADMIN_EMAIL", "root", "a local part and a domain"),
         ("MAILSPOOL_ALLOWED_HOSTS", "https://mail.example.org", "without https://"),
         ("MAILSPOOL_ALLOWED_HOSTS", "mail.example.org:8000", "without a port"),
@@ -98,6 +109,7 @@ def test_a_wrong_value_is_a_sentence_with_its_name_and_what_is_right(name: str, 
         ("DATABASE_URL", "mysql://user:hunter2@host/name"),
         ("DATABASE_URL", "postgres://user:hunter2#x@host:1:2/name"),
         ("DATABASE_URL", "hunter2"),
+        ("MAILSPOOL_S3", "https://key:hunter2@s3.internal/mail"),
         ("REDIS_URL", "redis://:hunter2@host:70000/0"),
         ("REDIS_URL", "redis://:12/hunter2:x@host"),
         ("REDIS_URL", "unix:///run/redis.sock?password=hunter2&db=x"),
@@ -110,6 +122,24 @@ def test_no_password_is_shown(name: str, value: str) -> None:
 
     assert sentences
     assert "hunter2" not in "".join(sentences)
+
+
+def test_what_is_said_of_a_bucket_has_to_go_together() -> None:
+    def said(**more: str) -> str:
+        return " ".join(complaints(MAILSPOOL_S3="s3://mail/prefix", DATABASE_URL="postgres://u@host/name", **more))
+
+    assert said() == said(MAILSPOOL_S3_KB="0", MAILSPOOL_S3_KEY="key", MAILSPOOL_S3_SECRET="secret") == ""
+    assert (
+        said(MAILSPOOL_S3_KEY="key") == "MAILSPOOL_S3_KEY and MAILSPOOL_S3_SECRET go together: give both, or neither."
+    )
+    assert said(MAILSPOOL_S3_KB="100") == "MAILSPOOL_S3_KB=100: it is 0, or 256 and more."
+    assert complaints(MAILSPOOL_S3_KB="512") == (
+        "MAILSPOOL_S3_KB: it says something of a bucket, and MAILSPOOL_S3 names none.",
+    )
+    assert "this is SQLite" in complaints(MAILSPOOL_S3="s3://mail/prefix")[0]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(importlib.util, "find_spec", lambda name: None)
+        assert said().endswith("not installed: pip install -r requirements-s3.txt.")
 
 
 def test_all_faults_are_said_at_once() -> None:

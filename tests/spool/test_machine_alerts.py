@@ -267,7 +267,18 @@ def test_a_new_installation_watches_its_machine() -> None:
     for rule in rules:
         rule.full_clean()
     assert {rule.kind for rule in rules if rule.mail_to} == {
-        *("disk", "program", "machine", "machine-drain", "redis", "database", "certificate", "folder", "drop"),
+        *(
+            "disk",
+            "program",
+            "machine",
+            "machine-drain",
+            "redis",
+            "bucket",
+            "database",
+            "certificate",
+            "folder",
+            "drop",
+        ),
         *("flood-user", "flood-sender", "flood-ip", "deferred-user", "deferred-sender", "growth", "untaken", "dns"),
         *("engine", "engine-failing", "quarantine", "suspended", "source-missing"),
         "tls-reported",

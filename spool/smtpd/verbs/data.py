@@ -147,6 +147,7 @@ async def _decide(session: MailSession, envelope: Envelope, body: Body) -> str:
     if refusal is not None:
         return str(refusal)
     try:
+        await session.shared.uploads.store(submission)
         name = await session.shared.committer.submit(submission, session.shared.connections)
     except IntakeError as error:
         return error.reply
