@@ -29,7 +29,7 @@ from redis.exceptions import RedisError
 from base import redis_client
 from spool.files import marks, store
 from spool.models.machine import Program
-from spool.monitoring import programs, tally
+from spool.monitoring import calls, programs, tally
 from spool.monitoring.names import (
     CONSOLE,
     COUNTS,
@@ -46,6 +46,10 @@ from spool.monitoring.names import (
 log = logging.getLogger(__name__)
 
 BEAT_SECONDS: Final = 5.0
+# How often it is looked whether somebody called.
+LISTEN_SECONDS: Final = 1.0
+# Between two of a program that has something in hand while its machine drains.
+DRAINING_SECONDS: Final = 1.0
 # After one that failed.
 AGAIN_SECONDS: Final = 2.0
 # How long the end of a program waits for its last sign of life.
@@ -77,10 +81,21 @@ class Heart:
 
     def run(self, stop: threading.Event) -> None:
         """Beat until `stop`; for a thread of its own."""
-        while not stop.wait(self.beat()):
+        heard = calls.Calls()
+        while not self._wait(stop, self.beat(), heard):
             pass
         self.end()
         connection.close()
+
+    def _wait(self, stop: threading.Event, seconds: float, heard: calls.Calls) -> bool:
+        """Until the next beat is due or somebody calls; whether this is the end."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            if stop.wait(min(left, LISTEN_SECONDS)):
+                return True
+            if heard.came():
+                break
+        return stop.is_set()
 
     def start(self) -> Callable[[], None]:
         """Beat in a thread from now on; what is returned ends that, waiting no longer than END_SECONDS."""
@@ -99,13 +114,18 @@ class Heart:
         counted = tally.take()
         self._taken.add(counted.get(tally.TAKEN, 0))
         self._delivered.add(sum(counted.get(field, 0) for field in tally.DELIVERED))
+        before = programs.known().drain
         heard = self._tell_database()
+        drain = programs.known().drain
         if not self._tell_redis(counted):
             tally.add_back(counted)
             self._taken.take_back()
             self._delivered.take_back()
             heard = False
-        return BEAT_SECONDS if heard else AGAIN_SECONDS
+        if not heard:
+            return AGAIN_SECONDS
+        # Whoever waits for the end of a drain hears at once that it was understood, and soon when nothing is in hand.
+        return 0.0 if drain != before else DRAINING_SECONDS if drain and self._row.busy else BEAT_SECONDS
 
     def end(self) -> None:
         """The last one: this program ends because it was asked to."""

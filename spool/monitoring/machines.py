@@ -13,13 +13,14 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
+from django.db import transaction
 from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from base.numbers import grouped
 from spool.models.machine import Duty, Machine, Program
-from spool.monitoring import programs
+from spool.monitoring import calls, programs
 from spool.monitoring.heartbeat import MOST_FILES
 from spool.monitoring.names import (
     ADDRESSES,
@@ -134,12 +135,21 @@ def named(name: str) -> MachineView | None:
 
 def drain(name: str, by: str) -> bool:
     """Have a machine take nothing new from now on; False when it was asked to already. Raises django.db.Error."""
-    return bool(Machine.objects.filter(name=name, drain_since=None).update(drain_since=Now(), drain_by=by[:320]))
+    drains = bool(Machine.objects.filter(name=name, drain_since=None).update(drain_since=Now(), drain_by=by[:320]))
+    _call()
+    return drains
 
 
 def resume(name: str) -> bool:
     """Have it take mail again; False when it does. Raises django.db.Error."""
-    return bool(Machine.objects.filter(name=name).exclude(drain_since=None).update(drain_since=None, drain_by=""))
+    takes = bool(Machine.objects.filter(name=name).exclude(drain_since=None).update(drain_since=None, drain_by=""))
+    _call()
+    return takes
+
+
+def _call() -> None:
+    """Have its programs look, as soon as they can see it."""
+    transaction.on_commit(calls.call)
 
 
 def forget(name: str) -> None:

@@ -16,6 +16,7 @@ from spool.monitoring.machines import MachineState
 from spool.monitoring.names import machine
 from spool.monitoring.programs import Known, Live
 from tests.support.programs import a_program, all_programs
+from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("home", "redis")]
 
@@ -60,6 +61,16 @@ def test_a_heart_tells_what_its_program_does_and_learns_that_its_machine_drains(
     assert not programs.is_draining()
     heart.end()
     assert state_of(machine()) is MachineState.STOPPED
+
+
+def test_a_drain_is_called_out_and_told_without_waiting_for_the_next_beat(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(heartbeat, "BEAT_SECONDS", 600.0)
+    end = Heart("workers").start()
+    wait_until(lambda: bool(programs.every()), "it lives")
+    for ask, is_so in ((lambda: machines.drain(machine(), "root"), True), (lambda: machines.resume(machine()), False)):
+        ask()
+        wait_until(lambda is_so=is_so: [one.drains for one in programs.every()] == [is_so], "it says what it heard")
+    end()
 
 
 def test_a_heart_outlives_a_database_that_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
