@@ -50,7 +50,7 @@ def test_the_list_shows_every_column_of_its_own_quarantine(
         "Recipients",
         "Size",
         "Attempts",
-        "Time in Quarantine",
+        "Time in Spool",
         "Time of Removal",
         "Why",
     ):
@@ -79,7 +79,7 @@ def test_everybody_arranges_each_quarantine_for_themselves(
         sent = {"page": "admin:quarantine_item_spam", "column": columns, **more}
         assert administrator.post(reverse("admin:spool_entry_save_layout"), sent)["Location"].startswith(SPAM)
 
-    at_first = ["Date", "Sender", "Recipient", "Recipients", "Size", "Attempts", "Time in Quarantine"]
+    at_first = ["Date", "Sender", "Recipient", "Recipients", "Size", "Attempts", "Time in Spool"]
     assert titles(SPAM) == titles(VIRUS) == [*at_first, "Time of Removal"]
     with CaptureQueriesContext(connection) as asked:
         text = page(administrator, SPAM)

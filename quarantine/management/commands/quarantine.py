@@ -188,7 +188,7 @@ def _row(item: Item) -> dict[str, Any]:
         "Recipients": f"{item.recipients_done} / {item.recipients_total}",
         "Size": f"{max(1, round(item.size_bytes / 1024))} KB",
         "Attempts": item.attempts,
-        "Time in Quarantine": since(item.at),
+        "Time in Spool": since(item.at),
         "Time of Removal": f"{exact(item.removal)} (in {until(item.removal)})",
         "Why": item.why,
     }
