@@ -535,7 +535,7 @@ class Destination:
         else:
             hop = NextHop("", settings.smtp_out_port, TLSPolicy(settings.tls_policy), "", "", "", 0)
             hosts = await exchangers.hosts(self._domain)
-            site = providers.site_of(host.name for host in hosts)
+            site = limits.key_of(providers.site_of(exchangers.names(self._domain, hosts)), "").site
             hosts = host_choice.usable(hosts, self._domain, hop.port, private=settings.private_hosts)
             chosen = rules.of_mail(self._domain, site)
             wanted = wanted_by(settings, chosen.value(lambda rule: rule.tls))

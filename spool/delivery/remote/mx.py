@@ -7,7 +7,7 @@ import ipaddress
 import random
 import resource
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -30,6 +30,8 @@ FAILURE_SECONDS, NOWHERE_SECONDS = 5.0, 60.0
 LOOKUP_SECONDS = 15.0
 # More than RFC 5321 5.1 asks for; a domain with a hundred dead hosts must not be tried for an hour.
 MOST_HOSTS, MOST_ADDRESSES = 10, 20
+# And so many name the receiver that they are together.
+MOST_NAMES = 100
 # At once; what has taken longer than QUICK_SECONDS makes room for another, as long as no more than MOST_SLOW did: the
 # domains of whoever wants them to hang must not keep others waiting, and each has sockets of its own.
 MOST_LOOKUPS, QUICK_SECONDS = 200, 1.0
@@ -70,9 +72,13 @@ class Host:
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """The hosts of a domain, each name's addresses together with its preference; or why there are none."""
+    """The hosts of a domain, each name's addresses together with its preference; or why there are none.
+
+    `names` are those of all its MX records, also of hosts that had no address just now, or are too many to be tried.
+    """
 
     hosts: tuple[tuple[int, tuple[Host, ...]], ...] = ()
+    names: tuple[str, ...] = ()
     trouble: NoRoute | None = None
 
 
@@ -182,6 +188,11 @@ class Exchangers:
             for address in addresses
         ][:MOST_ADDRESSES]
 
+    def names(self, domain: str, hosts: Sequence[Host]) -> Sequence[str]:
+        """The names of all hosts of a domain, whichever of them are tried now: `hosts`, as they were just found."""
+        answer = self._kept.get(domain)
+        return answer.names if answer is not None and answer.names else [host.name for host in hosts]
+
     async def texts(self, name: str) -> list[str]:
         """The TXT records of `name`. Raises NoRoute."""
         answer = await self._resolve(name, "TXT")
@@ -242,11 +253,12 @@ class Exchangers:
             records = [record for record in records if record[0] < min(own)]
             if not records:
                 raise NoRoute(f"mail for {domain} loops back to this server", "5.4.6", permanent=True)
+        names = tuple(sorted({name for _, name in records})[:MOST_NAMES])
         random.shuffle(records)
         records.sort(key=lambda record: record[0])
         next_hops = tuple(dict.fromkeys((domain, _text(answer.canonical_name)))) if is_secure else None
         found, host_ttl = await self._addresses(domain, records[:MOST_HOSTS], next_hops)
-        return found, min(answer.rrset.ttl, host_ttl)
+        return replace(found, names=names), min(answer.rrset.ttl, host_ttl)
 
     async def _addresses(
         self, domain: str, records: list[tuple[int, str]], next_hops: tuple[str, ...] | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -151,6 +152,22 @@ def test_an_address_literal_asks_nothing(dns: DNSServer, domain: str, ip: str) -
 @pytest.mark.parametrize("domain", ["[localhost]", "[1.2.3]", "[ipv6:zz]"])
 def test_a_literal_that_is_no_address_is_final(dns: DNSServer, domain: str) -> None:
     assert no_route(dns, domain).permanent
+
+
+def test_a_receiver_with_more_hosts_than_are_tried_is_the_same_for_all_its_domains(dns: DNSServer) -> None:
+    """Also while one of them has no address. Its limits are kept by the names of its hosts."""
+    for domain in ("far.test", "also.test"):
+        for number in range(mx.MOST_HOSTS + 3):
+            dns.add(domain, "MX", f"10 mx{number}.big.test.")
+    for number in range(1, mx.MOST_HOSTS + 3):
+        dns.add(f"mx{number}.big.test", "A", f"127.0.1.{number}")
+
+    async def found() -> list[Sequence[str]]:
+        exchangers = Exchangers("mail.test", dns.address)
+        return [exchangers.names(domain, await exchangers.hosts(domain)) for domain in ("far.test", "also.test")]
+
+    far, also = asyncio.run(found())
+    assert far == also == tuple(sorted(f"mx{number}.big.test" for number in range(mx.MOST_HOSTS + 3)))
 
 
 def test_a_domain_with_hundreds_of_hosts_is_not_tried_for_hours(dns: DNSServer) -> None:
