@@ -35,6 +35,7 @@ NAMES: Final = frozenset(
         _noop("local store"),
         _noop("mailing list"),
         _noop("mailing lists"),
+        _noop("max connections"),
         _noop("messages per connection"),
         _noop("name"),
         _noop("password"),

@@ -20,6 +20,7 @@ class RouteForm(forms.ModelForm):
     """A route; its password can be set and removed, not read."""
 
     password = forms.CharField(
+        label=_lazy("Password"),
         required=False,
         widget=UnfoldAdminPasswordWidget(attrs={"autocomplete": "new-password"}),
         help_text=_lazy("Leave empty to keep the one there is."),
