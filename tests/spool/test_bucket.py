@@ -6,6 +6,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -86,10 +87,11 @@ def put(submission: Submission) -> None:
     """Have it put into the bucket, as a listener does."""
 
     async def main() -> None:
+        # One thread, whose connection is closed then.
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
         try:
             await Uploads().store(submission)
         finally:
-            # That of the thread which announced it.
             await asyncio.to_thread(_close)
 
     asyncio.run(main())
