@@ -127,12 +127,13 @@ def lines_of(sites: Iterable[Site], counted: Snapshot, others: Iterable[Key] = (
 def line_of(key: Key, site: Site | None, counted: Counted) -> Line:
     name, more = words.named(key.site)
     state = _state(site, counted)
-    told = [one for one in site.limits if one.holds or state is WOULD_SLOW] if site is not None else []
+    limits = site.limits if site is not None else ()
+    told = [one for one in limits if (one.holds or state is WOULD_SLOW) and one.what is not What.MESSAGES]
     # That nothing is sent is what its state says, and no rate matters meanwhile.
     is_suspension = state in (SUSPENDED, HELD, WOULD_SUSPEND)
-    limits = () if is_suspension else tuple(map(words.amount, told))
+    amounts = () if is_suspension else tuple(map(words.amount, told))
     until = site.suspended_until if site is not None and is_suspension else None
-    return Line(str(key), name, more, key.source, state, limits, until, counted, site)
+    return Line(str(key), name, more, key.source, state, amounts, until, counted, site)
 
 
 def _state(site: Site | None, counted: Counted) -> State:

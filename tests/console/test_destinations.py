@@ -182,6 +182,18 @@ def test_the_page_of_one_has_its_limits_their_evidence_and_what_waits(administra
         assert administrator.get(ONE, {"key": key}).status_code == 404
 
 
+def test_how_many_messages_a_connection_may_carry_is_told_and_is_no_trouble(administrator: Client) -> None:
+    text = "421 too many messages in this connection"
+    said = Report(Key("mx.exim.test"), About.REFUSED, timezone.now(), ReplyClass.MESSAGES, carried=1000, text=text)
+    with statements.write_transaction():
+        limits.apply([said])
+    line = _lines(administrator)["mx.exim.test"]
+    assert (line.limits, line.state.words) == ((), "No limit")
+    page = administrator.get(ONE, {"key": "mx.exim.test"}).content.decode()
+    assert "1,000 messages a connection" in page and "only so many messages over one connection" in page
+    assert text in page
+
+
 @pytest.mark.usefixtures("sites")
 def test_pages_say_which_rule_limits_and_a_rule_that_goes_lets_its_mail_go(administrator: Client) -> None:
     actor = Actor.system()
@@ -293,7 +305,8 @@ def test_popup_map_search_and_alert_lead_to_the_page(administrator: Client) -> N
     place = f'href="{ONE}?key=mx.bad.test"'
     assert place in popup.text
     backlog = administrator.get(reverse("admin:spool_entry_backlog")).text
-    assert re.search(rf"{re.escape(place)}[^>]*>Suspended</a>", backlog) and "Slowed</a>" in backlog
+    assert re.search(rf"{re.escape(place)}[^>]*>bad\.test</a> <span[^>]*>[Ss]uspended", backlog)
+    assert re.search("> *[Ss]lowed</span>", backlog)
     assert place in administrator.get("/admin/search/", {"q": "bad.te"}).text
     assert f'href="{ONE}?key=Google"' in administrator.get("/admin/search/", {"q": "goog"}).text
     assert place in administrator.get("/admin/incident/domain/bad.test/").text
@@ -326,6 +339,6 @@ def test_the_page_of_source_addresses_says_how_each_does_at_one_cost(administrat
         )
     assert queries() == before
     text = administrator.get(page).content.decode()
-    assert "not on mail1" in text
+    assert "Not on mail1" in text
     assert "day 1 of 14: 50 to each" in text
     assert text.count("key=Google+from+203.0.113.") == 10

@@ -96,6 +96,12 @@ class Site:
         return any(limit.what is What.SUSPENSION and limit.holds for limit in self.limits)
 
     @property
+    def messages(self) -> int | None:
+        """Over one connection, as was learned."""
+        values = (limit.value for limit in self.limits if limit.what is What.MESSAGES)
+        return next((value for value in values if isinstance(value, int)), None)
+
+    @property
     def key(self) -> str:
         return f"{self.name} from {self.source}" if self.source else self.name
 

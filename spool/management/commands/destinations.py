@@ -209,6 +209,7 @@ def _row(site: destinations.Site) -> dict[str, Any]:
         "site": site.key,
         "rate": round(site.rate, 1) if site.rate is not None else "",
         "connections": "" if site.connections is None else site.connections,
+        "messages a connection": "" if site.messages is None else site.messages,
         "suspended": site.suspended_until or "",
         "reason": site.reason,
         "since": site.since,

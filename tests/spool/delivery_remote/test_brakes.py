@@ -390,3 +390,4 @@ def test_how_many_messages_go_over_a_connection_is_kept_and_shown() -> None:
     assert not limits.cached().limits[Key(MX)].is_in_force(datetime.now(UTC))
     [site] = destinations.sites()
     assert [(one.what, one.value) for one in site.limits] == [(destinations.What.MESSAGES, 7)]
+    assert (site.messages, site.is_in_force) == (7, True)
