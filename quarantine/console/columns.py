@@ -20,7 +20,7 @@ OF_ITEMS: Final = Choosable(
         Column(_lazy("User"), "c-user", name="user", width=150),
         Column(_lazy("Size"), "c-size right", "-size_bytes", name="size", width=70),
         Column(_lazy("Attempts"), "c-tries right", "-attempts", name="attempts", width=74),
-        Column(_lazy("Time in Spool"), "c-age right", "-id", True, name="age", width=130),
+        Column(_lazy("Time in Spool"), "c-age right", "-id", True, name="age", width=108),
         Column(_lazy("Time of Removal"), "c-removal right", "removal", name="removal", width=150),
     ),
     hidden=frozenset({"file-name", "client-ip", "user"}),

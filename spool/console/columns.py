@@ -35,7 +35,7 @@ OF_ENTRIES: Final = Choosable(
         Column(_lazy("Spool Path"), "c-path", name="path", width=112),
         Column(_lazy("Sender"), "c-sender", "sender", name="sender"),
         Column(_lazy("Recipient"), "c-to", name="recipient"),
-        Column(_lazy("Destination"), "c-domain", name="destination", width=118),
+        Column(_lazy("Destination"), "c-domain", name="destination", width=136),
         Column(_lazy("Recipients"), "c-rcpt right", "", name="recipients", width=82),
         Column(_lazy("Size"), "c-size right", "-size_bytes", name="size", width=66),
         Column(_lazy("Attempts"), "c-tries right", "-attempts", name="attempts", width=78),

@@ -64,14 +64,14 @@ def test_from_the_overview_to_the_cause_stopped_and_taken_back(console: Console,
     dialog.get_by_label(IP).check()
     expect(effect).to_contain_text(f"1 IP address blocked over SMTP: {IP}.")
     dialog.get_by_role("button", name="Contain").click()
-    expect(page.locator("#results")).to_contain_text("15 deleted")
+    expect(page.locator("#results")).to_contain_text("15 messages deleted")
     expect(page.locator(".in-head")).to_contain_text("Contained")
     assert Containment.objects.open().exists() and not Entry.objects.filter(auth_user=ANN).exists()
 
     page.get_by_role("button", name="False alarm").click()
     expect(dialog).to_contain_text("15 deleted messages put back")
     dialog.get_by_role("button", name="False alarm").click()
-    expect(page.locator("#results")).to_contain_text("15 put back")
+    expect(page.locator("#results")).to_contain_text("15 deleted messages put back")
     expect(page.locator(".in-head")).not_to_contain_text("Contained")
     assert Entry.objects.filter(auth_user=ANN, hold=False).count() == 15
     assert console.misdeeds == []
