@@ -100,7 +100,13 @@ def propagate(actor: Actor, defaults: Defaults, fields: Iterable[str], rows: Que
 def in_words(defaults: Defaults, fields: Iterable[str]) -> str:
     """What the defaults have in `fields`: "mailbox (MB) 500, recipients per message 100"."""
     labels = fields_of(defaults)
-    return ", ".join(f"{labels[name]} {getattr(defaults, name)}" for name in fields)
+    return ", ".join(f"{labels[name]} {value_of(defaults, name)}" for name in fields)
+
+
+def value_of(defaults: Defaults, name: str) -> object:
+    """Of a choice its label."""
+    display = getattr(defaults, f"get_{name}_display", None)
+    return display() if display is not None else getattr(defaults, name)
 
 
 def _name_of(model: type[Model]) -> str:

@@ -30,8 +30,8 @@ _KNOWN: dict[str, tuple[re.Pattern[str], _Say]] = {}
 
 
 def known(*templates: str) -> None:
-    """Sentences with named places: `%(names)s` takes anything, `%(why)s` at the end too, and is looked at by itself;
-    every other place takes what has no blank in it."""
+    """Sentences with named places: `%(names)s` and `%(who)s` take anything, `%(why)s` at the end too, and is looked at
+    by itself; every other place takes what has no blank in it."""
     for template in templates:
         _KNOWN[template] = re.compile(_PLACE.sub(_group, re.escape(template))), partial(_translated, template)
 
@@ -71,7 +71,7 @@ def _group(place: re.Match[str]) -> str:
     name = place[1]
     if name == "why":
         return r"(?P<why>.+)"
-    return rf"(?P<{name}>.+?)" if name == "names" else rf"(?P<{name}>\S+?)"
+    return rf"(?P<{name}>.+?)" if name in ("names", "who") else rf"(?P<{name}>\S+?)"
 
 
 @cache

@@ -113,7 +113,7 @@ class FullQuarantine(Watch):
         return f"/admin/quarantine/item/{key or ItemKind.SPAM.value}/?sort=-size_bytes"
 
     def says(self, key: str) -> str:
-        return (_("%(key)s Quarantine") % {"key": ItemKind(key).label}) if key in ItemKind.values else self.about
+        return (_("%(key)s Quarantine") % {"key": ItemKind(key).label}) if key in ItemKind.values else str(self.about)
 
 
 def renew_sizes() -> None:

@@ -8,6 +8,7 @@ known(
     _("Not checked for spam yet: %(why)s"),
     _("Not checked for spam: no answer of %(names)s"),
     _("Deleted as spam: %(why)s"),
+    _("Quarantined: %(why)s"),
     _("Blocked by %(user)s: %(why)s"),
     _("DMARC fails for %(domain)s, whose owner asks to refuse such mail"),
     _("DMARC fails for %(domain)s, whose owner asks to quarantine such mail"),

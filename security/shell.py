@@ -8,9 +8,12 @@ from collections.abc import Callable
 from typing import Any
 
 from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from base.actions.action import SingleAction
 from base.actions.options import add_inputs, given
+from base.numbers import grouped
 from security.actions import networks_in
 from security.models import BlacklistEntry, SMTPBlock, WhitelistEntry
 from spool.shell.command import add_verb
@@ -44,13 +47,16 @@ def words(options: dict[str, Any], name: str) -> list[str]:
 def time_left(until: Any) -> str:
     """ "2 h 5 min", or when it was over."""
     if until is None:
-        return "never expires"
+        return _("never expires")
     minutes = int((until - timezone.now()).total_seconds() // 60)
     if minutes < 0:
-        return "expired"
+        return _("expired")
     if minutes < 60:
         return f"{max(minutes, 1)} min"
-    return f"{minutes // 60} h {minutes % 60} min" if minutes < 48 * 60 else f"{minutes // 1440} days"
+    if minutes < 48 * 60:
+        return f"{minutes // 60} h {minutes % 60} min"
+    days = minutes // 1440
+    return ngettext("%(number)s day", "%(number)s days", days) % {"number": grouped(days)}
 
 
 def as_row(entry: BlacklistEntry | WhitelistEntry | SMTPBlock) -> dict[str, Any]:

@@ -44,7 +44,8 @@ class PropagateForm(forms.Form):
         super().__init__(*args, **kwargs)
         self.is_of_users = isinstance(defaults, UserDefaults)
         self.fields["fields_chosen"].choices = [  # type: ignore[attr-defined]
-            (name, f"{label}: {getattr(defaults, name)}") for name, label in propagation.fields_of(defaults).items()
+            (name, f"{label}: {propagation.value_of(defaults, name)}")
+            for name, label in propagation.fields_of(defaults).items()
         ]
         self.fields["scope"].choices = [  # type: ignore[attr-defined]
             (ALL, _("All users") if self.is_of_users else _("All domains")),

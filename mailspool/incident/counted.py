@@ -40,7 +40,7 @@ def chart_of(thing: Thing, span: str, now: datetime) -> Chart:
         points = [Point(start + skipped + number * STEP, STEP) for number in range(len(next(iter(counts.values()))))]
         title = _("Per 5 minutes, last hour")
     quantities = [
-        Quantity(name, tone, _sum([counts[kind] for kind in some]))
+        Quantity(_(name), tone, _sum([counts[kind] for kind in some]))
         for (name, some), tone in zip(thing.counts.items(), _TONES, strict=False)
     ]
     return of_numbers("incident", title, points, RANGES["24h" if span == "24h" else "1h"], quantities)

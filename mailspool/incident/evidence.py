@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 
 from django.utils.translation import gettext
 
+from base.stored_texts import said
 from mailspool.incident.things import SAMPLE, Thing, page_of
 from spool.delivery.replies import error_group
 from spool.models import Outcome, Recipient, Status
@@ -188,7 +189,7 @@ def _result(one: Seen) -> str:
     if one.state == Outcome.DELIVERED or not one.answer:
         return one.label
     # What waits has the group already; doing it again changes nothing.
-    return f"{one.label}: {error_group(one.answer)}"
+    return f"{one.label}: {said(error_group(one.answer))}"
 
 
 def _group(name: str, title: str, column: str, values: Iterable[str], row: Any) -> Group:

@@ -12,6 +12,7 @@ from django.db.models import Q, QuerySet
 from django.urls import reverse
 from django.utils.http import urlencode
 from django.utils.translation import gettext_lazy as _lazy
+from django.utils.translation import gettext_noop as _noop
 
 from accounts.account_actions import user_named
 from accounts.addresses import key_of
@@ -28,30 +29,30 @@ SAMPLE: Final = 2_000
 WINDOW: Final = 20_000
 KINDS: Final = {"user": _lazy("User"), "sender": _lazy("Address"), "ip": _lazy("IP address"), "domain": _lazy("Domain")}
 LONGEST: Final = 320
-# What is counted of each kind, by what it is called there.
+# What is counted of each kind, by what it is called there (in English).
 _COUNTS: Final[Mapping[str, Mapping[str, tuple[TrafficKind, ...]]]] = {
     "user": {
-        "Handed in": (TrafficKind.HANDED_IN_USER,),
-        "Delivered": (TrafficKind.OUTBOUND_SENDER, TrafficKind.INBOUND_SENDER),
-        "Deferred": (TrafficKind.DEFERRED_USER,),
-        "Bounced": (TrafficKind.BOUNCED_USER,),
+        _noop("Handed in"): (TrafficKind.HANDED_IN_USER,),
+        _noop("Delivered"): (TrafficKind.OUTBOUND_SENDER, TrafficKind.INBOUND_SENDER),
+        _noop("Deferred"): (TrafficKind.DEFERRED_USER,),
+        _noop("Bounced"): (TrafficKind.BOUNCED_USER,),
     },
     "sender": {
-        "Handed in": (TrafficKind.RECEIVED_SENDER,),
-        "Delivered": (TrafficKind.OUTBOUND_SENDER, TrafficKind.INBOUND_SENDER),
-        "Deferred": (TrafficKind.DEFERRED_SENDER,),
-        "Bounced": (TrafficKind.BOUNCED_SENDER,),
+        _noop("Handed in"): (TrafficKind.RECEIVED_SENDER,),
+        _noop("Delivered"): (TrafficKind.OUTBOUND_SENDER, TrafficKind.INBOUND_SENDER),
+        _noop("Deferred"): (TrafficKind.DEFERRED_SENDER,),
+        _noop("Bounced"): (TrafficKind.BOUNCED_SENDER,),
     },
     "ip": {
-        "Handed in": (TrafficKind.HANDED_IN_IP,),
-        "Delivered": (TrafficKind.OUTBOUND_IP, TrafficKind.INBOUND_IP),
-        "Deferred": (TrafficKind.DEFERRED_IP,),
-        "Bounced": (TrafficKind.BOUNCED_IP,),
+        _noop("Handed in"): (TrafficKind.HANDED_IN_IP,),
+        _noop("Delivered"): (TrafficKind.OUTBOUND_IP, TrafficKind.INBOUND_IP),
+        _noop("Deferred"): (TrafficKind.DEFERRED_IP,),
+        _noop("Bounced"): (TrafficKind.BOUNCED_IP,),
     },
     "domain": {
-        "Delivered from it": (TrafficKind.INBOUND_DOMAIN,),
-        "Tried there": (TrafficKind.ANSWERED_DOMAIN,),
-        "Refused or deferred there": (TrafficKind.REFUSED_DOMAIN,),
+        _noop("Delivered from it"): (TrafficKind.INBOUND_DOMAIN,),
+        _noop("Tried there"): (TrafficKind.ANSWERED_DOMAIN,),
+        _noop("Refused or deferred there"): (TrafficKind.REFUSED_DOMAIN,),
     },
 }
 

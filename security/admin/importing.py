@@ -57,7 +57,9 @@ class ImportForm(forms.Form):
         widget=UnfoldAdminTextInputWidget,
         help_text=_lazy("2h, 3d or 2026-12-31 18:00. Empty for never."),
     )
-    description = forms.CharField(required=False, max_length=200, widget=UnfoldAdminTextInputWidget)
+    description = forms.CharField(
+        label=_lazy("Description"), required=False, max_length=200, widget=UnfoldAdminTextInputWidget
+    )
 
     def clean_until(self) -> Any:
         text = self.cleaned_data["until"].strip()

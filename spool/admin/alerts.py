@@ -21,6 +21,7 @@ from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminTextareaWidget
 
 from accounts.admin.searching import ModelAdmin
 from accounts.templatetags.reach import opens
+from base import stored_texts
 from base.sealed import seal
 from base.time_elements import relative
 from spool.admin.readonly import ReadOnlyAdmin
@@ -164,7 +165,8 @@ class AlertEventAdmin(ReadOnlyAdmin):
     @admin.display(description=_lazy("Told"))
     def told(self, event: AlertEvent) -> str:
         notices: Any = event.notices.all()
-        return "; ".join(f"{n.target} ({n.says}): {n.outcome or _('waits')}" for n in notices) or _("nobody")
+        said = [f"{n.target} ({n.get_says_display()}): {stored_texts.said(n.outcome) or _('waits')}" for n in notices]
+        return "; ".join(said) or _("nobody")
 
 
 def _label(tone: str, words: str) -> SafeString:

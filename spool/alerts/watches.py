@@ -61,7 +61,7 @@ class Watch:
     label: Text = ""
     unit: Text = ""
     # What a value is about when its key is empty, and how far a threshold may go.
-    about = "the messages"
+    about: Text = _lazy("the messages")
     most: int | None = None
     # Whether values are counted within the minutes of the rule.
     has_minutes = False
@@ -93,7 +93,7 @@ class Watch:
 
     def says(self, key: str) -> str:
         """What a value is about, in words."""
-        return key or self.about
+        return key or str(self.about)
 
     def sentence(self, key: str, value: float, rule: AlertRule | None) -> str:
         """What goes on, in a sentence without its end. The rule may be gone."""

@@ -1,6 +1,7 @@
 """Bounces that came back to our users."""
 
 from django.db import models
+from django.utils.translation import gettext_lazy as _lazy
 
 
 class ReceivedBounce(models.Model):
@@ -9,7 +10,7 @@ class ReceivedBounce(models.Model):
     user = models.CharField(max_length=254)
     domain = models.CharField(max_length=255)
     failed_recipient = models.CharField(max_length=320, blank=True, default="")
-    status = models.CharField(max_length=20, blank=True, default="", help_text="RFC 3463 code, as 5.1.1.")
+    status = models.CharField(max_length=20, blank=True, default="", help_text=_lazy("RFC 3463 code, as 5.1.1."))
     diagnostic = models.CharField(max_length=500, blank=True, default="")
     received = models.DateTimeField()
     # Null in rows of versions that believed every report.

@@ -168,7 +168,7 @@ class DestinationRule(models.Model):
         constraints: ClassVar = [models.UniqueConstraint(fields=["scope", "name"], name="destination_rule_once")]
 
     def __str__(self) -> str:
-        return _("all other servers") if self.scope == RuleScope.ALL else f"{self.scope} {self.name}"
+        return _("all other servers") if self.scope == RuleScope.ALL else f"{RuleScope(self.scope).label}: {self.name}"
 
     def clean(self) -> None:
         self.name = cleaned_name(self.scope, self.name)

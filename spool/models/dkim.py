@@ -42,7 +42,7 @@ class DkimKey(models.Model):
     published = models.DateTimeField(null=True)
     active = models.DateTimeField(null=True)
     retired = models.DateTimeField(null=True)
-    checked = models.DateTimeField(null=True, help_text="When its record was last looked for.")
+    checked = models.DateTimeField(null=True, help_text=_lazy("When its record was last looked for."))
     # What was wrong with its record then, in English, and what is shown of it (base.facts).
     found = models.CharField(max_length=300, blank=True, default="", help_text="What was wrong with its record then.")
     found_fact = models.JSONField(null=True)

@@ -10,6 +10,7 @@ from typing import Final, TypeVar
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as _lazy
 
+from base.numbers import grouped
 from base.texts import Text
 from spool.delivery import routes, sources
 from spool.delivery.shaping import rules
@@ -40,7 +41,7 @@ def choices_for(domain: str, site: str) -> list[Choice]:
 
 def _choices(domain: str, chosen: Chosen, settings: Settings) -> Iterator[Choice]:
     hop = routes.cached_table().route_for(domain) if domain else None
-    of_route = "the route"
+    of_route = _("the route")
     if hop is not None:
         yield Choice(_("Goes to"), f"{hop.host}:{hop.port}", of_route)
 
@@ -52,9 +53,12 @@ def _choices(domain: str, chosen: Chosen, settings: Settings) -> Iterator[Choice
         return Choice(what, words(value), (_("the rule for %(title)s") % {"title": rule.title}), rule.pk, rule.by)
 
     yield of(
-        "Retried after (minutes)", lambda rule: rule.schedule.intervals, _minutes, _minutes(settings.retry_intervals)
+        _("Retried after (minutes)"),
+        lambda rule: rule.schedule.intervals,
+        _minutes,
+        _minutes(settings.retry_intervals),
     )
-    yield of("Bounces after", lambda rule: rule.schedule.lifetime, _hours, _hours(settings.lifetime))
+    yield of(_("Bounces after"), lambda rule: rule.schedule.lifetime, _hours, _hours(settings.lifetime))
     for name, words in ERRORS.items():
         for rule in chosen.rules:
             if (schedule := rule.by_error.get(ReplyClass(name))) is not None:
@@ -76,10 +80,10 @@ def _choices(domain: str, chosen: Chosen, settings: Settings) -> Iterator[Choice
     if hop is not None and hop.max_connections:
         yield Choice(_("Connections at once"), str(hop.max_connections), of_route)
     else:
-        most = f"{settings.max_per_destination:,}"
-        yield of("Connections at once", lambda rule: rule.connections, "{:,}".format, most)
-    yield of("Messages per connection", lambda rule: rule.messages, "{:,}".format, "any number")
-    yield of("Messages a minute", lambda rule: rule.rate, "{:,}".format, "no limit")
+        most = grouped(settings.max_per_destination)
+        yield of(_("Connections at once"), lambda rule: rule.connections, grouped, most)
+    yield of(_("Messages per connection"), lambda rule: rule.messages, grouped, _("any number"))
+    yield of(_("Messages a minute"), lambda rule: rule.rate, grouped, _("no limit"))
     if hop is not None:
         yield Choice("TLS", str(hop.tls.label), of_route)
     else:
@@ -95,7 +99,7 @@ def _choices(domain: str, chosen: Chosen, settings: Settings) -> Iterator[Choice
                 (_("by sender and weight: %(addresses)s") % {"addresses": addresses}),
                 _("Source addresses"),
             )
-        chosen_sources = of("From address", lambda rule: rule.sources, ", ".join, "")
+        chosen_sources = of(_("From address"), lambda rule: rule.sources, ", ".join, "")
         yield chosen_sources if chosen_sources.rule else usual
     if (suspended := chosen.first(lambda rule: rule.suspended_until)) is not None:
         until, rule = suspended
@@ -108,7 +112,7 @@ def _usual_tls(settings: Settings) -> str:
     honoured = [name for name, is_on in (("DANE", settings.honour_dane), ("MTA-STS", settings.honour_mta_sts)) if is_on]
     label = str(settings.get_tls_policy_display())  # type: ignore[attr-defined]
     return (
-        (_("%(label)s; %(honoured)s as published") % {"label": label, "honoured": " and ".join(honoured)})
+        (_("%(label)s; %(honoured)s as published") % {"label": label, "honoured": _(" and ").join(honoured)})
         if honoured
         else label
     )
