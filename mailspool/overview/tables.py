@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from django.db.models import Q
 from django.utils.http import urlencode
 from django.utils.translation import gettext_lazy as _lazy
+from django.utils.translation import pgettext_lazy
 
 from base.texts import Text
 from spool.models.recipient import Kind
@@ -188,8 +189,8 @@ class Window:
 
 WINDOWS = (
     Window("5m", _lazy("5 minutes"), _lazy("5 min"), Order.FIVE_MINUTES, 5),
-    Window("1h", _lazy("1 hour"), _lazy("1 hour"), Order.HOUR, 60),
-    Window("24h", _lazy("24 hours"), _lazy("24 hours"), Order.DAY, 1440),
+    Window("1h", _lazy("1 hour"), pgettext_lazy("column", "1 hour"), Order.HOUR, 60),
+    Window("24h", _lazy("24 hours"), pgettext_lazy("column", "24 hours"), Order.DAY, 1440),
     Window("all", _lazy("Since installation"), _lazy("Since start"), Order.TOTAL, None),
 )
 WINDOWS_BY_NAME = {window.name: window for window in WINDOWS}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from django.db import models
+from django.utils.translation import gettext_lazy as _lazy
 
 from base import facts
 
@@ -12,13 +13,13 @@ from base import facts
 class RecordState(models.TextChoices):
     """How good what was found is."""
 
-    RIGHT = "right", "Right"
-    WRONG = "wrong", "Wrong"
-    MISSING = "missing", "Missing"
+    RIGHT = "right", _lazy("Right")
+    WRONG = "wrong", _lazy("Wrong")
+    MISSING = "missing", _lazy("Missing")
     # It is not there, and mail goes without.
-    OPTIONAL = "optional", "Optional"
+    OPTIONAL = "optional", _lazy("Optional")
     # The DNS did not answer, or nobody can tell.
-    UNKNOWN = "unknown", "Not known"
+    UNKNOWN = "unknown", _lazy("Not known")
 
 
 BAD = (RecordState.WRONG, RecordState.MISSING)
