@@ -123,7 +123,7 @@ class CheckKey(KeyAction):
     def do(self, actor: Actor, target: Target, parameters: Mapping[str, Any]) -> Change:
         [key] = target.rows
         problem = lifecycle.look(key, timezone.now())
-        state = str(KeyState(key.state).label)
+        state = key.get_state_display()
         said = (
             f"{key.name}: {problem}."
             if problem

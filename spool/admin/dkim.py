@@ -34,7 +34,7 @@ class DkimKeyAdmin(WithMenus, ReadOnlyAdmin):
 
     @display(description=_lazy("State"), ordering="state")
     def shown_state(self, key: DkimKey) -> str:
-        return str(KeyState(key.state).label)
+        return key.get_state_display()
 
     @display(description=_lazy("Record"))
     def shown_problem(self, key: DkimKey) -> str:

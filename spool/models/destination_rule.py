@@ -168,7 +168,7 @@ class DestinationRule(models.Model):
         constraints: ClassVar = [models.UniqueConstraint(fields=["scope", "name"], name="destination_rule_once")]
 
     def __str__(self) -> str:
-        return _("all other servers") if self.scope == RuleScope.ALL else f"{RuleScope(self.scope).label}: {self.name}"
+        return _("all other servers") if self.scope == RuleScope.ALL else f"{self.get_scope_display()}: {self.name}"
 
     def clean(self) -> None:
         self.name = cleaned_name(self.scope, self.name)
@@ -210,7 +210,7 @@ class DestinationRule(models.Model):
             if number is not None:
                 found.append(f"{number:,} {of}")
         if self.tls:
-            found.append(f"TLS: {RuleTLS(self.tls).label.partition(',')[0].lower()}")
+            found.append(f"TLS: {self.get_tls_display().partition(',')[0].lower()}")
         if self.source_addresses:
             found.append(f"from {self.source_addresses}")
         return found

@@ -95,7 +95,7 @@ async def fetch(host: str, ip: str, port: int) -> str:
         async with asyncio.timeout(FETCH_SECONDS), _this_line().turn(address := counted_as(ip)):
             return await _fairly(host, ip, port, address)
     except TimeoutError as error:
-        raise NotFetched(fact("no whole answer within %(seconds)s s", seconds=round(FETCH_SECONDS))) from error
+        raise NotFetched(fact("no whole answer within %(seconds)s s", seconds=f"{FETCH_SECONDS:g}")) from error
     except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, http.client.HTTPException) as error:
         raise NotFetched(fact("its web server's answer makes no sense")) from error
     except (OSError, ValueError) as error:

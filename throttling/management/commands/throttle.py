@@ -72,7 +72,7 @@ class Command(TerminalCommand):
                     "name": row.event.name,
                     "kind": row.event.kind,
                     "domain": row.event.domain,
-                    "reason": Metric(row.event.metric).label,
+                    "reason": row.event.get_metric_display(),
                     "action": row.event.action,
                     "used": row.used,
                     "limit": row.limit,
