@@ -7,6 +7,7 @@ of RFC 3463 and RFC 7372 as they are meant. A text is cut, and read a fixed numb
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -21,6 +22,10 @@ _FILE: Final = Path(__file__).with_name("reply_classes.txt")
 _CODES: Final = re.compile(r"(?<![\w.])(?:[45]\d\d[ -])?[245]\.\d{1,3}\.\d{1,3}(?![\w.])")
 _QUOTED: Final = re.compile(r"(?<![\w.])([45]\d\d)[ -]")
 _NO_WORD: Final = re.compile(r"[\W_]+")
+# Chinese and Japanese are written without spaces.
+_WITHOUT_SPACES: Final = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]")
+# Letters that have no accent to be left out, and are written without it all the same.
+_PLAIN: Final = str.maketrans({"ł": "l", "Ł": "l", "ß": "ss", "ø": "o", "Ø": "o", "đ": "d", "ı": "i"})
 _WAIT: Final = re.compile(r"(?<!\d)(\d{1,5}) ?(s|secs?|seconds?|m|mins?|minutes?|h|hours?)(?![a-z])")
 _CLOCK: Final = re.compile(r"(?<![\d:])(\d{1,2}):([0-5]\d):([0-5]\d)(?![\d:])")
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600}
@@ -108,16 +113,27 @@ def _rules() -> tuple[Rule, ...]:
 
 def _words(text: str) -> str:
     """The words of a text in lower case, a space before each and after the last."""
-    return f" {_NO_WORD.sub(' ', _CODES.sub(' ', text[:LONGEST_TEXT])).strip().lower()} "
+    return f" {_apart(_CODES.sub(' ', text[:LONGEST_TEXT]))} "
 
 
 def _phrase(text: str) -> str:
     """Words as they are found: from the beginning of the first one on."""
-    return f" {_NO_WORD.sub(' ', text).strip().lower()}" + (" " if text.rstrip().endswith("|") else "")
+    return f" {_apart(text)}" + (" " if text.rstrip().endswith("|") else "")
+
+
+def _apart(text: str) -> str:
+    """Words in lower case and without accents, which many leave out, with one space between them."""
+    if not text.isascii():
+        letters = unicodedata.normalize("NFD", text.translate(_PLAIN))
+        text = "".join(letter for letter in letters if not unicodedata.combining(letter))
+        text = _WITHOUT_SPACES.sub(r" \g<0> ", text)
+    return _NO_WORD.sub(" ", text).strip().lower()
 
 
 def _has_code(wanted: str, code: int, enhanced: str) -> bool:
-    """`421`, `4` for all of its class, `4.7.28`, or `4.7.6*` for all that begin so."""
+    """`421`, `4` for all of its class, `4.7.28`, or `4.7.6*` for all that go on after that."""
     if "." not in wanted:
         return str(code).startswith(wanted)
-    return enhanced.startswith(wanted[:-1]) if wanted.endswith("*") else enhanced == wanted
+    if wanted.endswith("*"):
+        return enhanced.startswith(wanted[:-1]) and len(enhanced) >= len(wanted)
+    return enhanced == wanted
