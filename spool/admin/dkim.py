@@ -10,7 +10,7 @@ from unfold.decorators import display
 
 from accounts.admin.menus import WithMenus
 from spool.admin.readonly import ReadOnlyAdmin
-from spool.models.dkim import DkimKey, KeyState
+from spool.models.dkim import DkimKey
 
 
 @admin.register(DkimKey)

@@ -11,7 +11,6 @@ from django.db.models import QuerySet
 
 from accounts.fields import HOURLY, HOURLY_OF_DOMAINS
 from accounts.management.terminal import TerminalCommand
-from accounts.models import Metric
 from base.actions.options import add_inputs, given
 from base.complaints import sentences
 from base.times import exact
