@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING
 
 from aiosmtpd.smtp import syntax
@@ -37,7 +38,7 @@ async def data(session: MailSession, argument: str | None) -> None:
             await session.refuse(str(reply))
             return
         await session.push("354 Send the message, end it with a dot on its own line")
-        body = Body(session.size_limit)
+        body = Body(session.size_limit, partial(_top, session, envelope))
         try:
             rest = await read_data(session.reader, body, session.renew_for_data)
         except BaseException:
@@ -69,7 +70,7 @@ async def bdat(session: MailSession, argument: str | None) -> None:
         session.forget_transaction()
         await session.refuse(problem)
         return
-    body = session.chunks = session.chunks or Body(session.size_limit)
+    body = session.chunks = session.chunks or Body(session.size_limit, partial(_top, session, envelope))
     await _read_chunk(session, int(size), body)
     if more:
         await _take(session, envelope, body)
@@ -124,7 +125,7 @@ async def _decide(session: MailSession, envelope: Envelope, body: Body) -> str:
         body.problem = str(refusal) if refusal else ""
     if not body.problem:
         try:
-            content, spilled = await body.finish(_header(session, envelope, body))
+            content, spilled = await body.finish()
         except OSError as error:
             body.problem = refusal_for(error)
     if body.problem:
@@ -157,7 +158,8 @@ async def _decide(session: MailSession, envelope: Envelope, body: Body) -> str:
     return f"250 2.0.0 Taken as {name}"
 
 
-def _header(session: MailSession, envelope: Envelope, body: Body) -> bytes:
+def _top(session: MailSession, envelope: Envelope, head: bytes) -> bytes:
+    """What we put before the message that begins with `head`."""
     recipients = envelope.recipients
     protocol = protocol_of(
         extended=session.extended,
@@ -172,4 +174,4 @@ def _header(session: MailSession, envelope: Envelope, body: Body) -> bytes:
         protocol,
         recipients[0].original or recipients[0].address if len(recipients) == 1 else "",
     )
-    return trace_header(way, body.head, complete=session.port.submission)
+    return trace_header(way, head, complete=session.port.submission)

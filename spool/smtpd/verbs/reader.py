@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from spool.files import incoming, store
@@ -13,7 +13,8 @@ from spool.files import incoming, store
 log = logging.getLogger(__name__)
 
 CHUNK_BYTES = 256 * 1024
-# A message up to this size stays in memory until it is committed; a larger one goes to disk as it comes.
+# A message up to this size stays in memory until it is committed; a larger one goes to disk as it comes, so much of it
+# at a time.
 IN_MEMORY_BYTES = 256 * 1024
 # How much of a message that is too large is read to the end for a proper answer.
 TOLERATED_BYTES = 100 * 1024 * 1024
@@ -35,12 +36,22 @@ class TooMuch(Exception):
     """The client went on far beyond the size limit; the connection is of no use any more."""
 
 
-class Body:
-    """A message as it arrives: in memory while small, in the spool's incoming folder beyond."""
+def _nothing(head: bytes) -> bytes:
+    return b""
 
-    def __init__(self, limit_bytes: int) -> None:
+
+class Body:
+    """A message as it arrives: in memory while small, in the spool's incoming folder beyond.
+
+    `top` makes the lines that go before it, of the beginning of the message, which has its whole header: a message that
+    has more header than CHUNK_BYTES is one that nobody takes.
+    """
+
+    def __init__(self, limit_bytes: int, top: Callable[[bytes], bytes] = _nothing) -> None:
         self._limit = limit_bytes
+        self._top = top
         self._parts: list[bytes] = []
+        self._parts_bytes = 0
         self._file: Path | None = None
         self._last = b""
         self._line_bytes = 0
@@ -67,7 +78,8 @@ class Body:
         if len(self.head) < CHUNK_BYTES:
             self.head += piece[: CHUNK_BYTES - len(self.head)]
         self._parts.append(piece)
-        if self.size > IN_MEMORY_BYTES:
+        self._parts_bytes += len(piece)
+        if self._parts_bytes > IN_MEMORY_BYTES:
             try:
                 await self._spill()
             except OSError as error:
@@ -99,40 +111,34 @@ class Body:
         return True
 
     async def _spill(self) -> None:
-        content = b"".join(self._parts)
-        self._parts = []
+        parts, self._parts, self._parts_bytes = self._parts, [], 0
         if self._file is None:
             await asyncio.to_thread(incoming.prepare)
             self._file = store.new_incoming()
+            parts.insert(0, self._top(self.head))
         path = self._file
         try:
-            await _to_the_end(_append, path, content)
+            await _to_the_end(_append, path, parts)
         finally:
             if self._file is not path:
                 # Discarded meanwhile, by the end of the connection: the thread may have made it again.
                 store.unlink(path)
 
-    async def finish(self, header: bytes) -> tuple[bytes | None, Path | None]:
-        """The message with `header` before it: as bytes, or as a file."""
+    async def finish(self) -> tuple[bytes | None, Path | None]:
+        """The message with its top before it: as bytes, or as a file."""
         if self._last == b"\r" and not self.problem:
             self.problem = BARE_LINE_END
             self.discard()
             return b"", None
         if self._file is None:
-            return header + b"".join(self._parts), None
+            return b"".join([self._top(self.head), *self._parts]), None
         await self._spill()
-        final = store.new_incoming()
-        try:
-            await _to_the_end(_prepend, final, header, self._file)
-        except BaseException:
-            store.unlink(final)
-            raise
-        self._file = None
-        return None, final
+        whole, self._file = self._file, None
+        return None, whole
 
     def discard(self) -> None:
         """Forget what there is of the message."""
-        self._parts = []
+        self._parts, self._parts_bytes = [], 0
         if self._file is not None:
             store.unlink(self._file)
             self._file = None
@@ -164,17 +170,9 @@ async def _to_the_end(work: Callable[..., None], *arguments: object) -> None:
         raise
 
 
-def _append(path: Path, content: bytes) -> None:
+def _append(path: Path, parts: Iterable[bytes]) -> None:
     with path.open("ab") as file:
-        file.write(content)
-
-
-def _prepend(final: Path, header: bytes, body: Path) -> None:
-    with final.open("wb") as target, body.open("rb") as source:
-        target.write(header)
-        while piece := source.read(CHUNK_BYTES * 4):
-            target.write(piece)
-    body.unlink()
+        file.writelines(parts)
 
 
 async def read_data(reader: asyncio.StreamReader, body: Body, renew: Callable[[int], None]) -> bytes:
@@ -194,7 +192,9 @@ async def read_data(reader: asyncio.StreamReader, body: Body, renew: Callable[[i
             raise asyncio.IncompleteReadError(b"", None)
         renew(len(piece))
         held += piece
-        end = held.find(END)
+        # Without a line that begins with a dot there is neither an end nor a dot to take away.
+        dot = held.find(b"\r\n.")
+        end = held.find(END, dot) if dot >= 0 else -1
         if end >= 0:
             text = held[: end + 2]
             rest = held[end + len(END) :]
@@ -203,7 +203,7 @@ async def read_data(reader: asyncio.StreamReader, body: Body, renew: Callable[[i
             keep = next((n for n in range(len(END) - 1, 0, -1) if held.endswith(END[:n])), 0)
             text, rest = held[: len(held) - keep], held[len(held) - keep :]
         text, rest = _unstuffable(text, rest, end >= 0)
-        plain = text.replace(b"\r\n.", b"\r\n") if b"\r\n." in text else text
+        plain = text.replace(b"\r\n.", b"\r\n") if 0 <= dot < len(text) else text
         if first and len(plain) >= 2:
             plain, first = plain[2:], False
         if plain:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
@@ -50,7 +50,7 @@ async def received(wire: bytes, cuts: list[int], limit: int = 10_000_000) -> tup
     rest = await read_data(reader, body, lambda size: None)
     await feeding
     rest += await reader.read()
-    content, spilled = await body.finish(b"")
+    content, spilled = await body.finish()
     if spilled is not None:
         content = spilled.read_bytes()
         spilled.unlink()
@@ -133,13 +133,13 @@ def test_a_line_is_measured_across_all_pieces(lengths: list[int], last: int, ste
 
 @given(content=st.binary(max_size=60), cuts=st.lists(st.integers(0, 60), max_size=10))
 def test_chunks_make_the_same_message_as_the_whole(content: bytes, cuts: list[int]) -> None:
-    body = Body(10_000)
+    body = Body(10_000, lambda head: b"Header: 1\r\n")
     places = sorted({min(cut, len(content)) for cut in cuts} | {0, len(content)})
 
     async def feed() -> tuple[bytes | None, object]:
         for start, end in itertools.pairwise(places):
             await body.add(content[start:end])
-        return await body.finish(b"Header: 1\r\n")
+        return await body.finish()
 
     whole, spilled = asyncio.run(feed())
     assert spilled is None
@@ -193,9 +193,9 @@ def test_a_client_that_leaves_in_the_middle_has_sent_nothing() -> None:
 def slow_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     real = reader._append
 
-    def slow(path: Path, content: bytes) -> None:
+    def slow(path: Path, parts: Iterable[bytes]) -> None:
         time.sleep(0.3)
-        real(path, content)
+        real(path, parts)
 
     monkeypatch.setattr(reader, "_append", slow)
 
