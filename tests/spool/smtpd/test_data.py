@@ -172,6 +172,23 @@ def test_a_large_message_goes_to_disk_and_comes_back_whole(home: Home) -> None:
     assert not list(incoming.files())
 
 
+def test_the_top_of_a_large_message_is_made_of_its_whole_header_and_stands_before_it_once(home: Home) -> None:
+    content = b"Subject: large\r\n\r\n" + (b"0123456789" * 7 + b"\r\n") * 20_000
+    heads: list[bytes] = []
+    body = Body(10_000_000, lambda head: heads.append(head) or b"Received: here\r\n")
+
+    async def feed() -> Path | None:
+        for start in range(0, len(content), 65_536):
+            await body.add(content[start : start + 65_536])
+        return (await body.finish())[1]
+
+    spilled = asyncio.run(feed())
+    assert spilled is not None
+    assert spilled.read_bytes() == b"Received: here\r\n" + content
+    assert [head.startswith(b"Subject: large\r\n\r\n") for head in heads] == [True]
+    spilled.unlink()
+
+
 def test_a_message_over_the_limit_is_read_to_its_end_and_refused() -> None:
     body, _, rest = asyncio.run(received(stuffed(b"line\r\n" * 1000) + NEXT, [], limit=1000))
     assert body.problem.startswith("552 5.3.4")
