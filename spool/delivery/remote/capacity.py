@@ -8,6 +8,11 @@ of it: the ones that were silent for longest are given up, unless a message may 
 set aside, ASIDE_SHARES times as many as there may be connections; only when there is no room for that either, hosts
 that have never answered are given up after a minute of silence.
 
+Of hosts of which nothing is known the last and the first have turns alike, so that a backlog of them is not before
+everybody else. While others of them wait, one that does not greet within PROBE_SECONDS is set back: that is no failure,
+but from then on it is *slow*, and so is one from the beginning that did not answer when it was last tried. The slow
+have what room the others leave them, and every third turn until they have as much as the silent may.
+
 An open connection without work goes on for whoever wants one to the same host on the same terms: thousands of domains
 have their mail with one receiver.
 """
@@ -20,14 +25,17 @@ import time
 from collections import deque
 from collections.abc import Callable, Set
 from dataclasses import dataclass, field
-from itertools import count, islice
+from enum import Enum
+from itertools import chain, count, islice
 from typing import Final
 
 from spool.delivery.remote.client import OutboundConnection, Peer
 
 # A host that has said nothing for so long is silent. Most answer within one second, and slow ones within a few.
 SILENT_SECONDS: Final = 5.0
-REVIEW_SECONDS: Final = 1.0
+# A host of which nothing is known may take so long to greet while others of the kind wait.
+PROBE_SECONDS: Final = 1.5
+REVIEW_SECONDS: Final = 0.5
 # Silent hosts have at most this part of the room while others wait for it,
 SILENT_SHARE: Final = 4
 # and hosts that have answered have at least this part, whoever else wants some.
@@ -42,6 +50,14 @@ TURN: Final = 100
 MANY_ADDRESSES: Final = 5000
 
 
+class Lane(Enum):
+    """What is known of a host: that it answers, nothing, or that it takes its time."""
+
+    PROVED = "proved"
+    NEW = "new"
+    SLOW = "slow"
+
+
 @dataclass(slots=True, eq=False)
 class Address:
     """What is known of one: connections that are open, whether it answers, and who waits for a connection to it."""
@@ -50,8 +66,12 @@ class Address:
     most: int = 1
     open: int = 0
     aside: int = 0
-    is_proved: bool = False
+    lane: Lane = Lane.NEW
     waiting: deque[Waiter] = field(default_factory=deque)
+
+    @property
+    def is_proved(self) -> bool:
+        return self.lane is Lane.PROVED
 
     @property
     def has_room(self) -> bool:
@@ -99,11 +119,14 @@ class Slot:
     connection: OutboundConnection | None = None
     # Whose it is: it may be somebody else's after a wait.
     holder: asyncio.Task[None] | None = None
-    # While it is being opened: by when it has to be.
+    # While it is being opened: by when it has to be, and what is opened.
     opening: asyncio.Timeout | None = None
+    dialed: OutboundConnection | None = None
     # Transactions since it was made.
     served: int = 0
     is_given_up: bool = False
+    # Whether it is to be tried again when it is the turn of slow hosts.
+    is_set_back: bool = False
     # Whether it takes no room from others: it was silent for long after a message.
     is_aside: bool = False
 
@@ -118,9 +141,19 @@ class Slot:
         return self.connection is not None and self.connection.body_sent and not self.is_given_up
 
     @property
+    def awaits_greeting(self) -> bool:
+        """Whether its host has not said a word."""
+        is_dialing = self.connection is None and self.opening is not None
+        return is_dialing and self.dialed is not None and not self.dialed.has_greeted and not self.is_ending
+
+    @property
+    def is_ending(self) -> bool:
+        return self.is_given_up or self.is_set_back
+
+    @property
     def may_give_way(self) -> bool:
         """Whether nothing is lost but time: after the message was sent, only the host knows whether it has it."""
-        if self.is_given_up:
+        if self.is_ending:
             return False
         return self.opening is not None if self.connection is None else not self.connection.body_sent
 
@@ -129,6 +162,12 @@ class Slot:
         if self.connection is not None:
             self.connection.abort()
         elif self.opening is not None:
+            self.opening.reschedule(0.0)
+
+    def set_back(self) -> None:
+        """End it while it is being opened: its host has its turn among slow ones."""
+        self.is_set_back = True
+        if self.opening is not None:
             self.opening.reschedule(0.0)
 
 
@@ -147,15 +186,18 @@ class Capacity:
         self._aside = 0
         self._most_aside = 1
         self._unproved = 0
+        # How many of those are slow.
+        self._slow = 0
         # Connections without work, and the events that wake them, oldest first; and by whom they lead to.
         self._idle: dict[Slot, asyncio.Event] = {}
         self._idle_to: dict[Peer, dict[Slot, None]] = {}
         # Who would have an open connection to a peer, in the order of their coming.
         self._wanted: dict[Peer, dict[Waiter, None]] = {}
-        # Addresses for which somebody waits and that may have one more connection, by whether they have answered; with
-        # the number of their turn.
-        self._ready: dict[bool, dict[Address, int]] = {True: {}, False: {}}
+        # Addresses for which somebody waits and that may have one more connection, with the number of their turn.
+        self._ready: dict[Lane, dict[Address, int]] = {lane: {} for lane in Lane}
         self._turns = count()
+        # Whose turn it is of those that have not answered.
+        self._turn = 0
         self._review: asyncio.TimerHandle | None = None
         self.is_closing = False
 
@@ -171,13 +213,15 @@ class Capacity:
         """Whether an address that has answered could have one more."""
         return self._taken < self._limit
 
-    async def slot(self, address: str, site: str, most: int, peers: Set[Peer] = frozenset()) -> Slot | NoRoom | None:
+    async def slot(
+        self, address: str, site: str, most: int, peers: Set[Peer] = frozenset(), *, is_slow: bool = False
+    ) -> Slot | NoRoom | None:
         """Room for a connection to `address`, which is one of `site`, as soon as there is some; each may have `most`.
 
         It may have an open connection, then to any of `peers`. None when what was learned meanwhile of the address is
-        to be looked at first.
+        to be looked at first. `is_slow`: it did not answer when it was last tried.
         """
-        slot = self.slot_now(address, site, most)
+        slot = self.slot_now(address, site, most, is_slow=is_slow)
         if slot is not None or self.is_closing:
             return slot
         known = self._addresses[address]
@@ -189,6 +233,7 @@ class Capacity:
             self._wanted.setdefault(peer, {})[waiter] = None
         self._make_ready(known)
         self._wake_idle()
+        self._set_back_slow()
         self._plan_review()
         try:
             return await waiter.future
@@ -211,18 +256,20 @@ class Capacity:
                 if not wanting:
                     del self._wanted[peer]
 
-    def slot_now(self, address: str, site: str, most: int) -> Slot | None:
+    def slot_now(self, address: str, site: str, most: int, *, is_slow: bool = False) -> Slot | None:
         """The same if there is room now and nobody who waits for it."""
         known = self._addresses.get(address)
         if known is None:
             known = self._new_address(address)
+        if is_slow and known.lane is Lane.NEW:
+            self._into(known, Lane.SLOW)
         of_site = self._sites.get(site)
         if of_site is None:
             of_site = self._new_site(site)
         known.most = of_site.most = most
         if not (known.has_room and of_site.has_room and self._has_room_for(known)):
             return None
-        if known.waiting or of_site.blocked or self._ready[known.is_proved]:
+        if known.waiting or of_site.blocked or self._ready[known.lane]:
             return None
         return self._occupy(known, of_site)
 
@@ -266,7 +313,9 @@ class Capacity:
             self._aside -= 1
             address.aside -= 1
         else:
-            self._unproved -= not address.is_proved
+            self._count(address, -1)
+        if slot.is_set_back and not address.is_proved:
+            self._into(address, Lane.SLOW)
         self._make_ready(address)
         self._unblock(slot.site)
         self._admit()
@@ -274,26 +323,35 @@ class Capacity:
     def prove(self, address: Address) -> None:
         """It has answered a transaction."""
         if not address.is_proved:
-            self._ready[False].pop(address, None)
-            address.is_proved = True
-            self._unproved -= address.open - address.aside
-            self._make_ready(address)
+            self._into(address, Lane.PROVED)
             self._admit()
 
     def doubt(self, address: Address) -> None:
         """It does not answer any more."""
         if address.is_proved:
-            self._ready[True].pop(address, None)
-            address.is_proved = False
-            self._unproved += address.open - address.aside
-            self._make_ready(address)
+            self._into(address, Lane.NEW)
+
+    def _into(self, address: Address, lane: Lane) -> None:
+        self._ready[address.lane].pop(address, None)
+        taken = address.open - address.aside
+        self._count(address, -taken)
+        address.lane = lane
+        self._count(address, taken)
+        self._make_ready(address)
+
+    def _count(self, address: Address, more: int) -> None:
+        """So many connections more to an address take room."""
+        if not address.is_proved:
+            self._unproved += more
+        if address.lane is Lane.SLOW:
+            self._slow += more
 
     def count_again(self, slot: Slot) -> None:
         """It has answered, after it was set aside."""
         slot.is_aside = False
         self._aside -= 1
         slot.address.aside -= 1
-        self._unproved += not slot.address.is_proved
+        self._count(slot.address, 1)
 
     def _give_up_aside(self) -> None:
         before = self._clock() - ASIDE_SECONDS
@@ -307,7 +365,7 @@ class Capacity:
 
     def _turn_away(self, address: Address, why: NoRoom | None) -> None:
         waiting, address.waiting = address.waiting, deque()
-        self._ready[address.is_proved].pop(address, None)
+        self._ready[address.lane].pop(address, None)
         if waiting:
             waiting[0].site.blocked.pop(address, None)
         for waiter in waiting:
@@ -318,11 +376,13 @@ class Capacity:
 
     def is_wanted(self, slot: Slot) -> bool:
         """Whether somebody waits who could have a connection if this one ended."""
-        if self._ready[True]:
+        if self._ready[Lane.PROVED]:
             return True
         if slot.address.waiting or slot.site.blocked:
             return True
-        return bool(self._ready[False]) and not (slot.address.is_proved and self._unproved_are_many)
+        if slot.address.is_proved and self._unproved_are_many:
+            return False
+        return bool(self._ready[Lane.NEW] or (self._ready[Lane.SLOW] and self._may_be_slow))
 
     async def idle(self, slot: Slot, event: asyncio.Event, seconds: float) -> None:
         """Hold a connection without work until `event` is set, or somebody needs it more."""
@@ -342,7 +402,7 @@ class Capacity:
         elsewhere: it keeps other mail from being taken up. Those who are next have the room that becomes free by it.
         """
         self._set_aside()
-        next_ones = set(islice(self._ready[False], self._give_up(0)))
+        next_ones = set(islice(chain(self._ready[Lane.NEW], self._ready[Lane.SLOW]), self._give_up(0)))
         before = self._clock() - SILENT_SECONDS
         for address in list(self._addresses.values()):
             waits = bool(address.waiting) and not address.is_proved and address.waiting[0].since < before
@@ -353,7 +413,7 @@ class Capacity:
     def free_for_new(self) -> int:
         """How many more hosts of which nothing is known could be talked to than there are, or wait for it."""
         in_use = max(self._taken - len(self._idle), self._unproved + self._limit // RESERVED_SHARE)
-        return self._limit - in_use - len(self._ready[False])
+        return self._limit - in_use - len(self._ready[Lane.NEW]) - len(self._ready[Lane.SLOW])
 
     def close(self) -> None:
         """Nobody gets any more."""
@@ -387,14 +447,25 @@ class Capacity:
         return self._unproved >= self._limit - self._limit // RESERVED_SHARE
 
     def _has_room_for(self, address: Address) -> bool:
-        return self._taken < self._limit and (address.is_proved or not self._unproved_are_many)
+        if self._taken >= self._limit or address.is_proved:
+            return self._taken < self._limit
+        return not self._unproved_are_many and (address.lane is not Lane.SLOW or self._may_be_slow)
+
+    @property
+    def _silent_share(self) -> int:
+        return max(1, self._limit // SILENT_SHARE)
+
+    @property
+    def _may_be_slow(self) -> bool:
+        """Whether one more connection may lead to a slow host."""
+        return self._slow < self._silent_share or not self._ready[Lane.NEW]
 
     def _occupy(self, address: Address, site: Site) -> Slot:
         slot = Slot(address, site, self._clock())
         self._slots[slot] = None
         address.open += 1
         site.open += 1
-        self._unproved += not address.is_proved
+        self._count(address, 1)
         return slot
 
     def _may_go_on(self, slot: Slot) -> bool:
@@ -403,7 +474,7 @@ class Capacity:
             return False
         if not slot.has_had_turn:
             return True
-        waiting = (next(iter(ready), None) for ready in self._ready.values())
+        waiting = [next(iter(ready), None) for ready in self._ready.values()]
         return all(address is None or address.waiting[0].site is slot.site for address in waiting)
 
     def _no_longer_idle(self, slot: Slot) -> None:
@@ -419,12 +490,12 @@ class Capacity:
         address = waiter.address
         address.waiting.remove(waiter)
         waiter.site.blocked.pop(address, None)
-        self._ready[address.is_proved].pop(address, None)
+        self._ready[address.lane].pop(address, None)
         self._make_ready(address)
 
     def _make_ready(self, address: Address) -> None:
         """Have the address take its turn, if somebody waits for it and it may have one more."""
-        ready = self._ready[address.is_proved]
+        ready = self._ready[address.lane]
         if not (address.waiting and address.has_room):
             ready.pop(address, None)
         elif not address.waiting[0].site.has_room:
@@ -439,13 +510,13 @@ class Capacity:
             address = next(iter(site.blocked))
             del site.blocked[address]
             self._make_ready(address)
-            if address in self._ready[address.is_proved]:
+            if address in self._ready[address.lane]:
                 return
 
     def _admit(self) -> None:
         """Give what is free to those who wait, an address after the other."""
         while (address := self._next()) is not None:
-            self._ready[address.is_proved].pop(address)
+            self._ready[address.lane].pop(address)
             waiter = address.waiting[0]
             if waiter.site.has_room:
                 address.waiting.popleft()
@@ -453,16 +524,29 @@ class Capacity:
                     waiter.future.set_result(self._occupy(address, waiter.site))
             self._make_ready(address)
             self._unblock(waiter.site)
-        if self._ready[True] or self._ready[False]:
+        if any(self._ready.values()):
             self._plan_review()
 
     def _next(self) -> Address | None:
+        """Whoever came first, of those that have answered and of the others."""
         if self._taken >= self._limit:
             return None
-        proved, others = (next(iter(self._ready[kind].items()), None) for kind in (True, False))
-        if others is None or self._unproved_are_many:
+        proved = next(iter(self._ready[Lane.PROVED].items()), None)
+        others = None if self._unproved_are_many else self._next_unproved()
+        if others is None:
             return proved[0] if proved is not None else None
-        return others[0] if proved is None or others[1] < proved[1] else proved[0]
+        return others if proved is None or self._first_turn(others.lane) < proved[1] else proved[0]
+
+    def _next_unproved(self) -> Address | None:
+        """Of new hosts the last, of those the first, and a slow one."""
+        new, slow = self._ready[Lane.NEW], self._ready[Lane.SLOW]
+        self._turn = (self._turn + 1) % 3
+        if slow and self._may_be_slow and (self._turn == 0 or not new):
+            return next(iter(slow))
+        return next(reversed(new) if self._turn == 1 else iter(new), None)
+
+    def _first_turn(self, lane: Lane) -> int:
+        return next(iter(self._ready[lane].values()))
 
     def _wake_idle(self) -> None:
         """Have a connection without work end for who waits: the oldest of those that are of use."""
@@ -479,10 +563,29 @@ class Capacity:
     def _look_over(self) -> None:
         """While somebody waits, see that the silent have no more than their share."""
         self._review = None
-        if self._ready[True] or self._ready[False]:
+        if any(self._ready.values()):
             self._set_aside()
-            self._give_up(max(1, self._limit // SILENT_SHARE))
+            self._set_back_unheard()
+            self._give_up(self._silent_share if not self._ready[Lane.SLOW] else self._silent_share // 2)
             self._plan_review()
+
+    def _set_back_unheard(self) -> None:
+        """Have new hosts that say nothing give way to those that wait."""
+        before = self._clock() - PROBE_SECONDS
+        self._set_back(len(self._ready[Lane.NEW]), Lane.NEW, before)
+
+    def _set_back_slow(self) -> None:
+        """Have slow hosts give back the room that new ones had left to them."""
+        self._set_back(min(len(self._ready[Lane.NEW]), self._slow - self._silent_share), Lane.SLOW, self._clock())
+
+    def _set_back(self, number: int, lane: Lane, before: float) -> None:
+        """Those that have waited longest for a greeting, from before that moment; with those that were told already."""
+        if number <= 0:
+            return
+        ending = sum(slot.is_set_back for slot in self._slots)
+        unheard = (slot for slot in self._slots if slot.address.lane is lane and slot.awaits_greeting)
+        for slot in list(islice((slot for slot in unheard if slot.moved <= before), max(0, number - ending))):
+            slot.set_back()
 
     def _set_aside(self) -> None:
         """Have hosts that are silent after a message, and can't be given up, take no room from others."""
@@ -495,7 +598,7 @@ class Capacity:
                 slot.is_aside = True
                 self._aside += 1
                 slot.address.aside += 1
-                self._unproved -= not slot.address.is_proved
+                self._count(slot.address, -1)
         self._admit()
 
     def _give_up(self, allowed: int) -> int:

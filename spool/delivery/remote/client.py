@@ -128,6 +128,7 @@ class OutboundConnection:
     def __init__(self, peer: Peer, own_name: str, reply_seconds: float) -> None:
         self.peer = peer
         self.tls = ""
+        self.has_greeted = False
         self.used = 0
         # How long it took to be made, until somebody has taken note of that.
         self.connect_seconds = 0.0
@@ -174,7 +175,9 @@ class OutboundConnection:
     async def _greet(self, allow_tls: bool) -> None:
         if (raw := self._writer.get_extra_info("socket")) is not None and raw.family != socket.AF_UNIX:
             raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._must(await self._reply(min(GREETING_SECONDS, self._reply_seconds)), "the connection")
+        greeting = await self._reply(min(GREETING_SECONDS, self._reply_seconds))
+        self.has_greeted = True
+        self._must(greeting, "the connection")
         await self._hello()
         policy = self.peer.tls
         if policy is TLSPolicy.IMPLICIT:

@@ -52,6 +52,10 @@ NO_ROOM_REPLY = f"{WAITS_FOR_HOST}{NO_ROOM}"
 MOST_BROKEN = 2
 
 
+class SetBack(Exception):
+    """A host that did not greet at once gives way to others, and has its turn among slow ones."""
+
+
 class Destination:
     """The queue and the connections of one destination.
 
@@ -356,7 +360,9 @@ class Destination:
                 return None
         failed: list[tuple[Peer, ConnectionFailed]] = []
         resting: list[backoff.Rest] = []
-        for peer in peers:
+        to_try = deque(peers)
+        while to_try:
+            peer = to_try.popleft()
             slot = await self._slot_for(peer, _as_good(peer, peers), is_further)
             if isinstance(slot, backoff.Rest):
                 resting.append(slot)
@@ -370,6 +376,8 @@ class Destination:
             else:
                 try:
                     await self._open(slot, peer, started)
+                except SetBack:
+                    to_try.append(peer)
                 except ConnectionFailed as error:
                     if isinstance(error, SourceGone) and self._pair is not None:
                         self._transport.local.gone(peer.source_address)
@@ -433,7 +441,8 @@ class Destination:
             if slot is None and is_further:
                 slot = self._capacity.slot_now(peer.address, peer.receiver, self._limit(peer))
             elif slot is None:
-                given = await self._capacity.slot(peer.address, peer.receiver, self._limit(peer), as_good)
+                limit, is_slow = self._limit(peer), rest is not None
+                given = await self._capacity.slot(peer.address, peer.receiver, limit, as_good, is_slow=is_slow)
                 if isinstance(given, NoRoom):
                     self._transport.turned_away(NO_ROOM_SECONDS, NO_ROOM_REPLY)
                     return backoff.Rest(time.monotonic() + NO_ROOM_SECONDS, NO_ROOM_SECONDS, NO_ROOM)
@@ -501,20 +510,23 @@ class Destination:
         return bool(self._tasks - {asyncio.current_task()})
 
     async def _open(self, slot: Slot, peer: Peer, started: float) -> None:
-        """Open the connection of `slot`. Raises ConnectionFailed."""
+        """Open the connection of `slot`. Raises ConnectionFailed or SetBack."""
         settings = self._transport.settings
         own_name = self._transport.sources.ehlo_of(peer.source_address) or self._transport.hostname
-        connection = OutboundConnection(peer, own_name, settings.reply_timeout_seconds)
+        slot.dialed = connection = OutboundConnection(peer, own_name, settings.reply_timeout_seconds)
         slot.moved = time.monotonic()
         try:
             async with asyncio.timeout(None) as slot.opening:
                 await open_counted(connection, self._domain, settings.connect_timeout_seconds, self._transport)
         except TimeoutError:
+            if slot.is_set_back:
+                raise SetBack from None
             raise ConnectionFailed(f"{peer.name} [{peer.ip}]: {_given_up(slot)}") from None
         finally:
-            slot.opening = None
+            slot.opening = slot.dialed = None
         connection.connect_seconds = time.monotonic() - started
         slot.connection = connection
+        slot.is_set_back = False
         if self._paced_as is not None:
             key = self._key_of(peer) or self._paced_as
             self._transport.brakes.connected(key, self._domain, peer.name, connection.tls)

@@ -182,6 +182,91 @@ def test_many_silent_hosts_give_way_to_mail_that_can_go(
     assert hosts.most_in_all <= 9, "a quarter is for hosts that have answered"
 
 
+def test_a_new_host_that_answers_waits_for_no_backlog_of_hosts_that_say_nothing(
+    peer: SmtpPeer,
+    dns: DNSServer,
+    spooled: Path,
+    sending: Make,
+    silent: Callable[[Sequence[str]], SilentHosts],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Those have their turns, and lose nothing but time while others wait: their messages spend no attempt by it."""
+    monkeypatch.setattr(capacity, "PROBE_SECONDS", 0.3)
+    monkeypatch.setattr(capacity, "REVIEW_SECONDS", 0.1)
+    ips = [f"127.0.2.{number}" for number in range(1, 61)]
+    hosts = silent(ips)
+    for number, ip in enumerate(ips):
+        dns.add(f"x{number}.dead.test", "A", ip)
+    new = [f"127.0.3.{number}" for number in range(1, 7)]
+    for number, ip in enumerate(new):
+        dns.add(f"x{number}.new.test", "A", ip)
+
+    async def send() -> list[float]:
+        async with sending(max_remote_deliveries=12, reply_timeout_seconds=60) as here:
+            dead = [a_leased_entry(spooled, to=f"a@x{number}.dead.test") for number in range(60)]
+            here.put(*dead)
+            await asyncio.sleep(0.1)
+            found = [await _seconds_for(here, spooled, f"a@x{number}.new.test") for number in range(3)]
+            async with asyncio.timeout(20):
+                while len(hosts.most) < 60:
+                    await asyncio.sleep(0.05)
+            # All have had a turn; now there are only those that are slow.
+            found += [await _seconds_for(here, spooled, f"a@x{number}.new.test") for number in range(3, 6)]
+            assert not any(here.told[entry.id].results for entry in dead)
+            await here.transport.close(0.1)
+            return found
+
+    with ExitStack() as stack:
+        for ip in new:
+            stack.enter_context(SmtpPeer(ip, peer.port))
+        seconds = asyncio.run(send())
+    assert max(seconds) < 1, seconds
+    assert hosts.most_in_all <= 9, "a quarter is for hosts that have answered"
+
+
+def test_a_host_that_is_slow_to_greet_is_set_back_and_gets_its_mail(
+    peer: SmtpPeer,
+    dns: DNSServer,
+    spooled: Path,
+    sending: Make,
+    silent: Callable[[Sequence[str]], SilentHosts],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(capacity, "PROBE_SECONDS", 0.2)
+    monkeypatch.setattr(capacity, "SILENT_SECONDS", 0.8)
+    monkeypatch.setattr(capacity, "REVIEW_SECONDS", 0.05)
+    set_back: list[str] = []
+    do = capacity.Slot.set_back
+
+    def note(slot: capacity.Slot) -> None:
+        set_back.append(slot.address.name)
+        do(slot)
+
+    monkeypatch.setattr(capacity.Slot, "set_back", note)
+    ips = [f"127.0.4.{number}" for number in range(1, 9)]
+    silent(ips)
+    for number, ip in enumerate(ips):
+        dns.add(f"x{number}.dead.test", "A", ip)
+    dns.add("slow.test", "A", "127.0.0.76")
+
+    async def send() -> tuple[Outcome, int]:
+        async with sending(max_remote_deliveries=4, reply_timeout_seconds=60) as here:
+            slow = a_leased_entry(spooled, to="x@slow.test")
+            here.put(slow, *[a_leased_entry(spooled, to=f"a@x{number}.dead.test") for number in range(8)])
+            async with asyncio.timeout(20):
+                while not here.told[slow.id].results:
+                    await asyncio.sleep(0.02)
+            told = here.told[slow.id]
+            await here.transport.close(0.1)
+            return told.only.outcome, len(told.attempts)
+
+    with SmtpPeer("127.0.0.76", peer.port) as host:
+        host.delay_seconds = 0.05
+        host.on["CONNECT"] = [HANG, "220 here"]
+        assert asyncio.run(send()) == (DELIVERED, 1)
+    assert "127.0.0.76" in set_back
+
+
 def test_silence_after_the_message_was_sent_is_no_reason_to_give_up(
     peer: SmtpPeer, dns: DNSServer, spooled: Path, sending: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -431,7 +516,7 @@ def test_who_gives_up_waiting_keeps_nobody_from_a_connection() -> None:
     assert asyncio.run(run()) == ["c", "d"]
 
 
-@given(st.lists(st.tuples(st.sampled_from("abcdef"), st.sampled_from("xyz"), st.integers(0, 6)), max_size=60))
+@given(st.lists(st.tuples(st.sampled_from("abcdef"), st.sampled_from("xyz"), st.integers(0, 8)), max_size=60))
 def test_no_limit_is_ever_passed_and_nobody_waits_while_there_is_room(steps: list[tuple[str, str, int]]) -> None:
     async def run() -> None:
         now = 0.0
@@ -441,7 +526,13 @@ def test_no_limit_is_ever_passed_and_nobody_waits_while_there_is_room(steps: lis
         held: list[capacity.Slot] = []
         for address, site, step in steps:
             if step < 2:
-                tasks.append(asyncio.ensure_future(room.slot(address, site, 2)))
+                tasks.append(asyncio.ensure_future(room.slot(address, site, 2, is_slow=step == 1)))
+            elif held and step == 7:
+                set_back = held.pop(0)
+                set_back.is_set_back = True
+                room.release(set_back)
+            elif held and step == 8:
+                room.doubt(held[0].address)
             elif held and step == 2:
                 room.release(held.pop(0))
             elif held and step == 3:
