@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,11 @@ from playwright.sync_api import Page, expect
 from base.name_servers import NameServers
 from mailspool.dns_records import asking
 from quarantine.engines import resolver
-from spool.signing import lifecycle, ring
+from spool.signing import lifecycle, publishing, ring
 from tests.console.browser.conftest import Console, serious_violations
 from tests.console.browser.themes import THEMES
 from tests.support.dns import in_pieces
+from tests.support.knot import KEY_NAME, SECRET, Knot
 from tests.support.nsd import NSD
 
 pytestmark = pytest.mark.alike
@@ -27,11 +29,23 @@ def nsd(tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Itera
     server = NSD(tmp_path)
     server.serve("example.org", HOST)
     server.serve("113.0.203.in-addr.arpa", ["7 IN PTR mail.example.org."])
-    with server:
-        settings.MAILSPOOL_DNS, settings.MAILSPOOL_HOSTNAME = server.address, "mail.example.org"
-        for made in ((lifecycle, "servers_of_domains"), (asking, "servers")):
-            monkeypatch.setattr(*made, lambda: NameServers(server.address, server.port))
+    with server, asked(server, settings, monkeypatch):
         yield server
+
+
+@pytest.fixture
+def knot(tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Knot]:
+    with Knot(tmp_path, "example.org", records=HOST) as server, asked(server, settings, monkeypatch):
+        yield server
+
+
+@contextmanager
+def asked(server: NSD | Knot, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """That server is the DNS of this host."""
+    settings.MAILSPOOL_DNS, settings.MAILSPOOL_HOSTNAME = server.address, "mail.example.org"
+    for made in ((lifecycle, "servers_of_domains"), (asking, "servers")):
+        monkeypatch.setattr(*made, lambda: NameServers(server.address, server.port))
+    yield
     ring.forget()
     resolver._blocking.clear()
 
@@ -85,4 +99,47 @@ def test_from_a_new_domain_to_all_green(console: Console, nsd: NSD, theme: str) 
     page = console.open("/admin/dns/host/")
     check(page)
     assert states(page)["PTR"] == "right"
+    assert console.misdeeds == []
+
+
+def enter_update_server(page: Page, secret: str) -> None:
+    page.get_by_label("Secret").fill(secret)
+    page.get_by_role("button", name="Save", exact=True).click()
+    page.wait_for_load_state("load")
+
+
+def test_records_are_published_by_updates_that_the_page_asks_for(console: Console, knot: Knot) -> None:
+    page = console.open("/admin/accounts/domain/add/")
+    page.get_by_label("Name", exact=False).first.fill("example.org")
+    page.get_by_role("button", name="Save", exact=True).click()
+    page = console.open("/admin/spool/updateserver/add/")
+    form = page.locator("form:has([name=key_name])")
+    for name, value in (("domain", "example.org"), ("host", "127.0.0.1"), ("port", str(knot.port)), ("key_name", KEY_NAME)):
+        form.locator(f"[name={name}]").fill(value)
+    enter_update_server(page, "AAAABBBB")
+    page = console.open("/admin/dns/example.org/")
+    check(page)
+    page.get_by_role("button", name="Publish SPF").click()
+    dialog = page.locator("#confirm")
+    expect(dialog).to_contain_text("has another secret or algorithm")
+    dialog.get_by_role("button", name="Cancel").click()
+    assert knot.texts("example.org") == []
+    page = console.open("/admin/spool/updateserver/")
+    page.get_by_role("link", name="example.org").click()
+    enter_update_server(page, SECRET)
+    page = console.open("/admin/dns/example.org/")
+    page.get_by_role("button", name="Publish by DNS update").click()
+    for purpose in ("SPF", "DMARC", "MX", "TLS-RPT"):
+        dialog.get_by_role("checkbox", name=f"{purpose}: ").check()
+        expect(dialog).to_contain_text(f"{purpose} at ")
+    dialog.get_by_role("button", name="Publish", exact=True).click()
+    expect(page.locator("#results")).to_contain_text("has 4 new records")
+    # A key is published by itself where the name server takes updates.
+    console.open("/admin/dns/example.org/").get_by_role("button", name="Add DKIM key").click()
+    dialog.get_by_role("button", name="Add DKIM Key").click()
+    expect(page.locator("#results")).to_contain_text("example.org")
+    publishing.sweep()
+    page = console.open("/admin/dns/example.org/")
+    check(page)
+    assert {purpose for purpose, state in states(page).items() if state != "right"} == {"MTA-STS", "DNSSEC"}
     assert console.misdeeds == []
