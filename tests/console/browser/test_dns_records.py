@@ -114,7 +114,12 @@ def test_records_are_published_by_updates_that_the_page_asks_for(console: Consol
     page.get_by_role("button", name="Save", exact=True).click()
     page = console.open("/admin/spool/updateserver/add/")
     form = page.locator("form:has([name=key_name])")
-    for name, value in (("domain", "example.org"), ("host", "127.0.0.1"), ("port", str(knot.port)), ("key_name", KEY_NAME)):
+    for name, value in (
+        ("domain", "example.org"),
+        ("host", "127.0.0.1"),
+        ("port", str(knot.port)),
+        ("key_name", KEY_NAME),
+    ):
         form.locator(f"[name={name}]").fill(value)
     enter_update_server(page, "AAAABBBB")
     page = console.open("/admin/dns/example.org/")
