@@ -49,6 +49,23 @@ Later = Callable[[Callable[[], None]], None]
 Pull = Callable[[Sequence[str], Sequence[str], int], None]
 
 
+@dataclass(slots=True)
+class Progress:
+    """How it went lately with a site. Moments are of the monotonic clock."""
+
+    # The cohort: since when, how much was taken, whether mail waited for its turn, whether nothing was refused.
+    since: float = 0.0
+    passed: int = 0
+    waited: bool = False
+    clean: bool = False
+    # Whether nothing was taken since the last refusal for the rate, and how many of our address came in a row.
+    again: bool = False
+    refusals: int = 0
+    # Who is put off next is due then, and when somebody has a turn.
+    line: float = 0.0
+    next_turn: float = 0.0
+
+
 @dataclass(slots=True, eq=False)
 class SiteBrake:
     """One site from one source address. Moments are of the monotonic clock unless they are datetimes."""
@@ -62,17 +79,9 @@ class SiteBrake:
     # Messages taken, by buckets of a cohort.
     _taken: list[int] = field(default_factory=lambda: [0] * _BUCKETS)
     _bucket: int = 0
-    # The cohort: since when, how much was taken, whether mail waited for its turn, whether nothing was refused.
-    _cohort: float = 0.0
-    _passed: int = 0
-    _waited: bool = False
-    _clean: bool = False
+    progress: Progress = field(default_factory=Progress)
     _busy_since: float = 0.0
-    _again: bool = False
-    _refusals: int = 0
     _changed: float = -math.inf
-    # Who is put off next is due then.
-    _line: float = 0.0
     _pulled: float = 0.0
     _domains: dict[str, None] = field(default_factory=dict)
 
@@ -164,13 +173,16 @@ class SiteBrake:
         now, rate = time.monotonic(), self.rate
         if rate is None:
             return datetime.now(UTC) + timedelta(seconds=SHORT_WAIT_SECONDS)
-        between = 60 / rate * self.brakes.share
+        # The first of each worker tries for the next turn, whoever has it; those behind leave turns to others.
+        between, progress = 60 / rate * self.brakes.share, self.progress
         if position is None:
             # What is queued has its turn, or is put off, before.
-            self._line = due = max(self._line, now + PATIENCE_SECONDS + max(PATIENCE_SECONDS, between)) + between
+            before = now + PATIENCE_SECONDS + max(PATIENCE_SECONDS, 60 / rate)
+            progress.line = due = max(progress.line, before) + between
         else:
-            due = now + (position + 1) * between
-            self._line = max(self._line, due)
+            first = progress.next_turn if progress.next_turn > now else now + 60 / rate
+            due = first + position * between
+            progress.line = max(progress.line, due)
         return datetime.now(UTC) + timedelta(seconds=min(due - now, LONGEST_WAIT_SECONDS))
 
     def takes(self) -> bool:
@@ -189,22 +201,25 @@ class SiteBrake:
             return True
         began = time.monotonic()
         missing = await self._metered().turn(rate, wanted, PATIENCE_SECONDS, self.brakes.share)
-        self._waited = self._waited or missing > 0 or time.monotonic() - began > 0.002
+        progress, now = self.progress, time.monotonic()
+        progress.waited = progress.waited or missing > 0 or now - began > 0.002
+        progress.next_turn = now + missing if missing > 0 else 0.0
         return missing <= 0
 
     def took(self, *, is_full: bool) -> None:
         """A message was taken. `is_full`: all connections that there may be were in use, and somebody waited."""
         now = time.monotonic()
+        progress = self.progress
         self._count(now)
-        self._again, self._refusals = False, 0
-        self._passed += 1
+        progress.again, progress.refusals = False, 0
+        progress.passed += 1
         if not self.limits.learned.limits_something:
             return
         timing = self.brakes.timing
-        if now - self._cohort >= timing.cohort:
-            if self._clean and self._waited and self._is_used(now - self._cohort):
+        if now - progress.since >= timing.cohort:
+            if progress.clean and progress.waited and self._is_used(now - progress.since):
                 self._report(self._said(About.COHORT))
-            self._cohort, self._passed, self._clean, self._waited = now, 0, True, False
+            progress.since, progress.passed, progress.clean, progress.waited = now, 0, True, False
         if not is_full or self.limits.learned.connections is None:
             self._busy_since = now
         elif now - self._busy_since >= timing.connections:
@@ -230,15 +245,18 @@ class SiteBrake:
             is_about = ReplyClass.RATE
         if is_about not in BRAKING:
             return is_about
-        now = time.monotonic()
+        now, progress = time.monotonic(), self.progress
+        if not self.limits.learned.limits_something:
+            progress.line = 0.0
+        self.brakes.keep(self)
         if is_about is ReplyClass.REPUTATION:
-            self._refusals += 1
+            progress.refusals += 1
             suspended_before = self.limits.learned.suspensions > 0
-            if not (at_once or suspended_before or self._refusals >= MOST_REFUSALS):
+            if not (at_once or suspended_before or progress.refusals >= MOST_REFUSALS):
                 return is_about
-        self._clean, self._cohort, self._passed, self._busy_since = False, now, 0, now
-        report = replace(said, is_about=is_about, open_now=open_now * self.brakes.share, again=self._again)
-        self._again = is_about is ReplyClass.RATE
+        progress.clean, progress.since, progress.passed, self._busy_since = False, now, 0, now
+        report = replace(said, is_about=is_about, open_now=open_now * self.brakes.share, again=progress.again)
+        progress.again = is_about is ReplyClass.RATE
         self._report(report)
         learned = self.limits.learned
         if is_about is ReplyClass.RATE and self.rate is not None and learned.paused_until is not None:
@@ -271,7 +289,7 @@ class SiteBrake:
     def _is_used(self, seconds: float) -> bool:
         """Whether nearly as much was sent as may be: a rate that nobody reaches says nothing of a higher one."""
         rate = self.limits.learned.rate
-        return rate is not None and (self._passed + 1) * 60 / seconds * self.brakes.share >= MOSTLY * rate
+        return rate is not None and (self.progress.passed + 1) * 60 / seconds * self.brakes.share >= MOSTLY * rate
 
     def _said(self, about: About) -> Report:
         return Report(self.key, about, datetime.now(UTC), took=self._per_minute() * self.brakes.share)
@@ -372,7 +390,14 @@ class Both:
 class Brakes:
     """All sites of one worker."""
 
-    def __init__(self, later: Later | None = None, pull: Pull | None = None, timing: Timing = pace.TIMING) -> None:
+    def __init__(
+        self,
+        later: Later | None = None,
+        pull: Pull | None = None,
+        timing: Timing = pace.TIMING,
+        kept: dict[Key, Progress] | None = None,
+    ) -> None:
+        """`kept` is what those before it in the same process knew of sites that refused something."""
         self._later = later
         self._found = Found(later) if later is not None else None
         self._seen = Seen(later) if later is not None else None
@@ -384,6 +409,7 @@ class Brakes:
         self._table = Table()
         self._rules = NO_RULES
         self._sites: dict[Key, SiteBrake] = {}
+        self._kept: dict[Key, Progress] = {} if kept is None else kept
         # By rules for them.
         self._domains: dict[str, SiteBrake] = {}
         self._tidy_at = MANY_SITES
@@ -415,7 +441,16 @@ class Brakes:
                 self._tidy_at = max(MANY_SITES, 2 * len(self._sites))
             limits, ruled = self._table.limits.get(key, Limits()), self._rules.limits_of_site(key.site)
             site = self._sites[key] = SiteBrake(key, self, limits, ruled)
+            site.progress = self._kept.get(key, site.progress)
+            if limits.learned.limits_something:
+                self.keep(site)
         return site
+
+    def keep(self, site: SiteBrake) -> None:
+        """Have it known how it went with a site, whoever is next in this process."""
+        if len(self._kept) >= MANY_SITES:
+            self._kept.clear()
+        self._kept[site.key] = site.progress
 
     def suspended(self, site: str, source: str) -> datetime | None:
         """Until when nothing is sent to a site from an address of ours; None: it is."""

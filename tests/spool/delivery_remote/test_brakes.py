@@ -12,10 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from spool.delivery.replies import Reply
+from spool.delivery.shaping import brakes as brakes_module
 from spool.delivery.shaping import destinations, domains, limits, meter
-from spool.delivery.shaping.brakes import SLOWED, SUSPENDED, Brakes
+from spool.delivery.shaping.brakes import SLOWED, SUSPENDED, Brakes, Progress, SiteBrake
 from spool.delivery.shaping.classes import ReplyClass
-from spool.delivery.shaping.limits import Key, Limits, Report, Table
+from spool.delivery.shaping.limits import About, Key, Limits, Report, Table
 from spool.delivery.shaping.pace import Pace, Timing
 from spool.message.envelope import LeasedEntry
 from spool.models.destination import Destination, DestinationDomain
@@ -154,6 +156,53 @@ def test_what_has_no_turn_soon_waits_in_order_and_is_not_tried(peer: SmtpPeer, s
     assert dues == sorted(dues)
     # Two seconds apart.
     assert timedelta(seconds=25) < dues[-1] - before < timedelta(seconds=60)
+
+
+@pytest.mark.usefixtures("redis")
+def test_several_workers_use_all_turns_of_a_slow_rate(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each puts off what has no turn soon until the next one, which may be anybody's."""
+    monkeypatch.setattr(brakes_module, "PATIENCE_SECONDS", 0.02)
+    monkeypatch.setattr(meter, "AHEAD_SECONDS", 0.02)
+    sent: list[float] = []
+
+    async def work(brakes: Brakes, until: float) -> None:
+        site = brakes.of(Key(MX))
+        while time.monotonic() < until:
+            if await site.turn(1):
+                sent.append(time.monotonic())
+            await asyncio.sleep((site.due(DOMAIN, 0) - datetime.now(UTC)).total_seconds())
+
+    async def run() -> None:
+        workers = [Brakes() for _ in range(4)]
+        for brakes in workers:
+            brakes.configure(_table(rate=600.0, rate_changed=datetime.now(UTC)), is_active=True, share=4)
+        until = time.monotonic() + 2
+        await asyncio.gather(*(work(brakes, until) for brakes in workers))
+
+    asyncio.run(run())
+    assert 14 <= len(sent) <= 22, "ten a second"
+
+
+def test_the_rate_rises_though_a_pass_ends_between_two_messages() -> None:
+    reports: list[Report] = []
+    kept: dict[Key, Progress] = {}
+
+    def brake() -> SiteBrake:
+        found = Brakes(lambda do: reports.extend(do.args[0]), timing=Timing(cohort=0.01), kept=kept)  # type: ignore[attr-defined]
+        found.configure(_table(rate=1.0, ceiling=1.0, rate_changed=long_ago), is_active=True, share=1)
+        return found.of(Key(MX))
+
+    async def run() -> None:
+        brake().refused(Reply(421, (TOO_FAST[4:],)), DOMAIN, "127.0.0.1", 1, at_once=False)
+        for _ in range(3):
+            await asyncio.sleep(0.02)
+            site = brake()
+            site.progress.waited = True
+            site.took(is_full=False)
+
+    long_ago = datetime.now(UTC) - timedelta(minutes=10)
+    asyncio.run(run())
+    assert [report.about for report in reports] == [About.REFUSED, About.COHORT, About.COHORT]
 
 
 def test_a_refusal_for_the_rate_slows_what_follows_and_costs_it_no_attempt(
