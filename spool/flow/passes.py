@@ -29,7 +29,8 @@ from spool.delivery.deliveries import Deliveries
 from spool.delivery.remote import rests
 from spool.delivery.remote.tls_sessions import Sessions
 from spool.delivery.replies import error_group
-from spool.delivery.shaping.brakes import Brakes
+from spool.delivery.shaping.brakes import Brakes, Progress
+from spool.delivery.shaping.limits import Key
 from spool.delivery.sources import Local, teller
 from spool.files import store, working
 from spool.flow import doorbell, leases, local_bell
@@ -39,6 +40,7 @@ from spool.message.envelope import DeliveryReport, LeasedEntry
 from spool.models.entry import ON_THEIR_WAY, Status
 from spool.monitoring import programs
 from spool.monitoring.names import machine
+from spool.monitoring.programs import Live
 from spool.places import contents
 from spool.rows import statements
 from spool.stages import HoldBack, Stage, StageContext, Verdict, WaitUntil, load_stages
@@ -70,6 +72,8 @@ _database = ThreadPoolExecutor(1, thread_name_prefix="database")
 _reader = ThreadPoolExecutor(1, thread_name_prefix="reader")
 _ear = ThreadPoolExecutor(1, thread_name_prefix="doorbell")
 _stop = threading.Event()
+# How it went with sites that refused something: a pass may end after each message that has its turn.
+_progress: dict[Key, Progress] = {}
 _running: Pass | None = None
 
 
@@ -160,7 +164,7 @@ class Pass:
             self._lapsed,
             self._answers,
             self._came_back,
-            Brakes(self._leave_for_later, self._pull),
+            Brakes(self._leave_for_later, self._pull, kept=_progress),
             Sessions(self._leave_for_later),
             Local(teller(self._leave_for_later, machine())),
         )
@@ -274,21 +278,27 @@ class Pass:
         self._working.answered(
             more=here.more, more_local=here.more_local, low_waits=here.low_waits, no_local=here.no_local
         )
-        if here.more or here.more_local:
-            # Enough for another worker too. On SQLite, where one writes at a time, none begins for that alone.
-            begins = live.everywhere > 1 and not statements.on_sqlite()
-            assert self._loop is not None
-            self._loop.run_in_executor(_ear, doorbell.ring_for_another if begins else doorbell.ring)
         # One that is here already has lapsed: it must not be sent twice, and is given back when its turn comes.
         here.leased = [entry for entry in here.leased if entry.id not in self._working]
+        self._working.take(here.leased)
+        if here.more or here.more_local:
+            self._call_others(live)
         if not here.leased:
             return
-        self._working.take(here.leased)
         at_hand = [entry for entry in here.leased if entry.streamed is None]
         if len(at_hand) < len(here.leased):
             self._keep(self._fetch([entry for entry in here.leased if entry.streamed is not None], here))
         if at_hand:
             self._begin(at_hand, here)
+
+    def _call_others(self, live: Live) -> None:
+        """There is enough for another worker too: one that rests begins. On SQLite, where one writes at a time, only if
+        there is no room for it here: the limits are divided by those that run, whether they have work or not.
+        """
+        is_full = not self._working.has_wide_room(self._deliveries.parked)
+        begins = live.everywhere > 1 and (is_full or not statements.on_sqlite())
+        assert self._loop is not None
+        self._loop.run_in_executor(_ear, doorbell.ring_for_another if begins else doorbell.ring)
 
     def _begin(self, entries: Sequence[LeasedEntry], here: Round) -> None:
         context = StageContext(here.settings, timezone.now(), self.owner, _database, self._leave_for_later)

@@ -11,12 +11,7 @@ from spool.monitoring import programs
 from spool.monitoring.programs import Known, Live
 from tests.spool.passing import Spool
 
-pytestmark = [
-    # On SQLite one writes at a time: there it is enough that others look by themselves.
-    pytest.mark.postgresql,
-    pytest.mark.django_db(transaction=True),
-    pytest.mark.usefixtures("redis", "home"),
-]
+pytestmark = [pytest.mark.both, pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis", "home")]
 
 
 @pytest.fixture(autouse=True)
