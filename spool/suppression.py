@@ -7,11 +7,11 @@ on it: by them one is told that something is wrong.
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime, timedelta
 from typing import Final
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from accounts import directory
@@ -53,6 +53,21 @@ def domains_that(domains: Collection[str], *modes: str) -> set[str]:
     """Those of `domains` that are ours and have one of `modes`; the directory is asked once."""
     found = directory.local_domains(domains)
     return {one.name for one in found.values() if one is not None and one.suppression in modes}
+
+
+def in_order(rows: QuerySet[Suppression]) -> Iterator[Suppression]:
+    """`rows` by domain and address, a part at a time as they are read, each found by the index: however many there are,
+    the first comes at once, and the memory for one part is enough."""
+    domain = ""
+    while True:
+        found = rows.filter(domain__gt=domain).order_by("domain").values_list("domain", flat=True).first()
+        if found is None:
+            return
+        domain, address = found, ""
+        of_domain = rows.filter(domain=domain).order_by("address")
+        while part := list(of_domain.filter(address__gt=address)[:_QUERY_SIZE]):
+            yield from part
+            address = part[-1].address
 
 
 def note(findings: Iterable[Finding], now: datetime) -> None:

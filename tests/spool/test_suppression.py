@@ -236,6 +236,24 @@ def test_lists_are_written_out_and_read_again(manage: Manage, tmp_path: Path) ->
     assert manage("suppression", "import", str(tmp_path / "none")).status
 
 
+def test_a_long_list_is_read_in_parts_of_which_each_is_found_by_the_index(
+    db: None, django_assert_num_queries: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(suppression, "_QUERY_SIZE", 2)
+    expected = sorted((domain, f"{name}@far.test") for domain in ("a.test", "b.test", "c.test") for name in "xyzwv")
+    for domain, address in reversed(expected):
+        an_address(address, domain=domain)
+    # Of each domain: its name, and four parts, of which the last is empty; and that there is no other.
+    with django_assert_num_queries(3 * 5 + 1):
+        found = [(row.domain, row.address) for row in suppression.in_order(Suppression.objects.all())]
+    assert found == expected
+    assert [row.domain for row in suppression.in_order(Suppression.objects.filter(address__contains="w"))] == [
+        "a.test",
+        "b.test",
+        "c.test",
+    ]
+
+
 def test_administrators_of_a_domain_change_its_list_alone(db: None, home: object) -> None:
     Domain.objects.create(name=HERE)
     Domain.objects.create(name="other.test")

@@ -19,6 +19,7 @@ from spool.actions.suppression_files import Unreadable, cells, csv_lines, read, 
 from spool.models.suppression import Suppression, SuppressionReason
 from spool.shell.command import VerbCommand, add_verb
 from spool.shell.output import NOTHING, Ended, Output
+from spool.suppression import in_order
 
 
 class Command(VerbCommand):
@@ -46,7 +47,7 @@ class Command(VerbCommand):
 
 
 def _rows(options: dict[str, Any]) -> QuerySet[Suppression]:
-    rows = Suppression.objects.order_by("domain", "address")
+    rows = Suppression.objects.all()
     if options["domain"]:
         rows = rows.filter(domain=_domain(options["domain"]))
     if options["address"]:
@@ -55,7 +56,7 @@ def _rows(options: dict[str, Any]) -> QuerySet[Suppression]:
 
 
 def _list(options: dict[str, Any], output: Output) -> None:
-    rows = [cells(row) for row in _rows(options).iterator()]
+    rows = [cells(row) for row in in_order(_rows(options))]
     output.table(rows, nothing="Nobody is suppressed.")
 
 
@@ -63,7 +64,7 @@ def _export(options: dict[str, Any], output: Output) -> None:
     if output.as_json:
         _list(options, output)
         return
-    sys.stdout.writelines(csv_lines(_rows(options).iterator()))
+    sys.stdout.writelines(csv_lines(in_order(_rows(options))))
 
 
 def _add(options: dict[str, Any], output: Output) -> None:
