@@ -14,6 +14,7 @@ from django.utils import translation
 
 from accounts import actions
 from accounts.models import User
+from base.stored_texts import said
 from mailspool.navigation import SECTIONS
 from mailspool.setting_pages.places import places
 from spool.actions import Actor
@@ -58,6 +59,9 @@ def brackets(monkeypatch: pytest.MonkeyPatch) -> None:
     def many(singular: str, plural: str, number: int) -> str:
         return one(singular if number == 1 else plural)
 
+    # Templates of stored sentences are read once in a process: not with brackets.
+    with translation.override("de"):
+        said("Removed by nobody")
     monkeypatch.setattr(translation._trans, "gettext", one, raising=False)  # type: ignore[attr-defined]
     monkeypatch.setattr(translation._trans, "ngettext", many, raising=False)  # type: ignore[attr-defined]
     monkeypatch.setattr(translation._trans, "pgettext", lambda _context, message: one(message), raising=False)  # type: ignore[attr-defined]
