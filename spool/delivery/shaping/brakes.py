@@ -36,6 +36,7 @@ MOST_REFUSALS: Final = 3
 # A rate is used when so much of it is.
 MOSTLY: Final = 0.7
 MOST_DOMAINS: Final = 1000
+MOST_LET_GO: Final = 1000
 MANY_SITES: Final = 5000
 BRAKING: Final = frozenset({ReplyClass.RATE, ReplyClass.CONNECTIONS, ReplyClass.REPUTATION})
 SLOWED, SUSPENDED = "slowed: ", "suspended: "
@@ -275,7 +276,27 @@ class SiteBrake:
     def found(self, limits: Limits) -> None:
         """What stands in the table."""
         if time.monotonic() - self._changed >= _SETTLING_SECONDS or _newer(limits, self.limits):
-            self.limits = limits
+            before, self.limits = self.limits, limits
+            is_resumed = before.learned.suspended_until is not None and limits.learned.suspended_until is None
+            had_rate, has_rate = (one.rate(is_active=True) is not None for one in (before, limits))
+            if is_resumed or (had_rate and not has_rate):
+                self._let_go(reasons(self.key.site))
+
+    def follows(self, ruled: Ruled) -> None:
+        """What rules say from now on."""
+        before, self.ruled = self.ruled, ruled
+        is_resumed = before.suspended_until is not None and ruled.suspended_until is None
+        if is_resumed or (before.rate is not None and ruled.rate is None):
+            self._let_go([*reasons(self.key.site), suspended_by_rule(before.name, before.reason)])
+
+    def _let_go(self, reasons: Sequence[str]) -> None:
+        """What ended a limit has had the mail tried that waited for it; what was put off here since, for that was not
+        known yet, is tried now.
+        """
+        if self._domains:
+            domains = [] if len(self._domains) > MOST_DOMAINS else list(self._domains)
+            self._domains.clear()
+            self.brakes.pull(domains, reasons, MOST_LET_GO)
 
     @property
     def forgettable(self) -> bool:
@@ -422,9 +443,9 @@ class Brakes:
         if rules is not None and rules is not self._rules:
             self._rules = rules
             for key, site in self._sites.items():
-                site.ruled = rules.limits_of_site(key.site)
+                site.follows(rules.limits_of_site(key.site))
             for domain, site in self._domains.items():
-                site.ruled = rules.limits_of_domain(domain)
+                site.follows(rules.limits_of_domain(domain))
             self._domains = {domain: site for domain, site in self._domains.items() if site.ruled is not NOTHING}
         if table is self._table:
             return

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -203,6 +203,24 @@ def test_the_rate_rises_though_a_pass_ends_between_two_messages() -> None:
     long_ago = datetime.now(UTC) - timedelta(minutes=10)
     asyncio.run(run())
     assert [report.about for report in reports] == [About.REFUSED, About.COHORT, About.COHORT]
+
+
+def test_what_was_put_off_before_a_worker_knew_that_a_limit_has_ended_goes_as_well() -> None:
+    """Whoever ends it has what waits tried at once; a worker reads the limits every two seconds."""
+    pulled: list[tuple[Sequence[str], Sequence[str]]] = []
+    brakes = Brakes(pull=lambda domains, reasons, count: pulled.append((domains, reasons)))
+    for table in (_table(suspended_until=datetime.now(UTC) + timedelta(hours=1)), _table(rate=1.0)):
+        brakes.configure(table, is_active=True, share=1)
+        site = brakes.of(Key(MX))
+        assert site.puts_off(1)
+        site.due(DOMAIN)
+        reason = site.reason
+        brakes.configure(Table(), is_active=True, share=1)
+        [(domains, reasons)] = pulled
+        assert list(domains) == [DOMAIN] and reason in reasons
+        pulled.clear()
+        brakes.configure(Table(), is_active=True, share=1)
+        assert not pulled
 
 
 def test_a_refusal_for_the_rate_slows_what_follows_and_costs_it_no_attempt(
