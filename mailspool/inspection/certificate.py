@@ -11,6 +11,7 @@ from pathlib import Path
 from cryptography import x509
 from django.conf import settings as django_settings
 
+from base.facts import Fact, fact
 from mailspool.inspection.findings import Finding, fault, ok, warning
 from spool.models.settings import current
 from spool.models.validation import certificate_complaint
@@ -25,15 +26,20 @@ def certificate() -> Iterator[Finding]:
     if not settings.tls_certificate:
         yield warning(
             "certificate",
-            "The mail ports use a self-signed one, which mail programs of users refuse. `settings set tls_certificate=…"
-            " tls_key=…` names another (docs/configuration.md).",
+            fact(
+                "The mail ports use a self-signed one, which mail programs of users refuse. `settings set"
+                " tls_certificate=… tls_key=…` names another (docs/configuration.md)."
+            ),
         )
         return
     if complaint := certificate_complaint(settings.tls_certificate, settings.tls_key):
         yield fault("certificate", complaint)
         return
     if Path(settings.tls_key).stat().st_mode & (stat.S_IRWXO | stat.S_IWGRP):
-        yield fault("certificate", f"The key {settings.tls_key} is open to others: chmod 640 {settings.tls_key}.")
+        yield fault(
+            "certificate",
+            fact("The key %(path)s is open to others: chmod 640 %(path)s.", path=settings.tls_key),
+        )
     found = x509.load_pem_x509_certificates(Path(settings.tls_certificate).read_bytes())[0]
     yield from examine(found, django_settings.MAILSPOOL_HOSTNAME, datetime.now(UTC))
 
@@ -42,17 +48,35 @@ def examine(found: x509.Certificate, hostname: str, now: datetime) -> Iterator[F
     """Dates and names of a certificate."""
     ends = found.not_valid_after_utc
     if ends <= now:
-        yield fault("certificate", f"It has expired on {ends:%-d %B %Y}: renew it (certbot renew).")
+        yield fault("certificate", fact("It expired on %(day)s: renew it (certbot renew).", day=_day(ends)))
     elif found.not_valid_before_utc > now:
-        yield fault("certificate", f"It is valid only from {found.not_valid_before_utc:%-d %B %Y}: is the clock right?")
+        yield fault(
+            "certificate",
+            fact("It is valid only from %(day)s: is the clock right?", day=_day(found.not_valid_before_utc)),
+        )
     elif ends - now < _SOON:
-        yield warning("certificate", f"It expires on {ends:%-d %B %Y}: is it renewed (certbot renew)?")
+        yield warning("certificate", fact("It expires on %(day)s: is it renewed (certbot renew)?", day=_day(ends)))
     else:
-        yield ok("certificate", f"Valid until {ends:%-d %B %Y}.")
+        yield ok("certificate", fact("Valid until %(day)s.", day=_day(ends)))
     names = _names(found)
     if not any(_fits(name, hostname) for name in names):
-        listed = ", ".join(names) or "no host"
-        yield fault("certificate", f"It names {listed}, and not {hostname} (MAILSPOOL_HOSTNAME): clients refuse it.")
+        yield fault("certificate", _of_others(names, hostname))
+
+
+def _of_others(names: list[str], hostname: str) -> Fact:
+    if not names:
+        return fact(
+            "It names no host: clients that look for %(hostname)s (MAILSPOOL_HOSTNAME) refuse it.", hostname=hostname
+        )
+    return fact(
+        "It names %(names)s, and not %(hostname)s (MAILSPOOL_HOSTNAME): clients refuse it.",
+        names=names,
+        hostname=hostname,
+    )
+
+
+def _day(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d}"
 
 
 def _names(found: x509.Certificate) -> list[str]:

@@ -12,6 +12,7 @@ import dns.reversename
 from django.conf import settings
 
 from accounts.models import Domain
+from base.facts import Fact, FactError, fact
 from mailspool.inspection.findings import Finding, ok, warning
 from quarantine.engines.resolver import blocking_resolver
 
@@ -20,7 +21,7 @@ MOST_DOMAINS = 100
 _AT_ONCE = 8
 
 
-class NoAnswer(Exception):
+class NoAnswer(FactError):
     """The DNS says nothing, which is not the same as that there is nothing."""
 
 
@@ -28,24 +29,38 @@ def host_name() -> Iterator[Finding]:
     """Whether the host's name has an address, and the address that name."""
     name = settings.MAILSPOOL_HOSTNAME
     if "." not in name or name.startswith("["):
-        yield warning("dns", f"{name} is no full host name: set MAILSPOOL_HOSTNAME, as mail.example.org.")
+        yield warning(
+            "dns", fact("%(name)s is no full host name: set MAILSPOOL_HOSTNAME, as mail.example.org.", name=name)
+        )
         return
     try:
         addresses = _addresses(name)
         if not addresses:
-            yield warning("dns", f"{name} has no address in the DNS: many servers refuse its mail. Add A and AAAA.")
+            yield warning(
+                "dns",
+                fact("%(name)s has no address in the DNS: many servers refuse its mail. Add A and AAAA.", name=name),
+            )
         for address in addresses:
             names = _ask(dns.reversename.from_address(address).to_text(), "PTR")
             if name.lower().rstrip(".") in names:
-                yield ok("dns", f"{name} is {address}, and the reverse.")
+                yield ok("dns", fact("%(name)s is %(address)s, and the reverse.", name=name, address=address))
             else:
-                called = ", ".join(names) or "nothing"
-                yield warning(
-                    "dns",
-                    f"{address} is called {called} and not {name}: its provider sets the PTR record.",
-                )
+                yield warning("dns", _called_otherwise(address, names, name))
     except NoAnswer as error:
-        yield warning("dns", str(error))
+        yield warning("dns", error.fact)
+
+
+def _called_otherwise(address: str, names: list[str], name: str) -> Fact:
+    if not names:
+        return fact(
+            "%(address)s has no name: its provider sets the PTR record, to %(name)s.", address=address, name=name
+        )
+    return fact(
+        "%(address)s is called %(called)s and not %(name)s: its provider sets the PTR record.",
+        address=address,
+        called=names,
+        name=name,
+    )
 
 
 def local_domains() -> Iterator[Finding]:
@@ -59,7 +74,7 @@ def local_domains() -> Iterator[Finding]:
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         yield from pool.map(lambda domain: _mail_of(domain, ours), domains[:MOST_DOMAINS])
     if len(domains) > MOST_DOMAINS:
-        yield ok("dns", f"Of the local domains the first {MOST_DOMAINS} were looked up.")
+        yield ok("dns", fact("Of the local domains the first %(count)s were looked up.", count=MOST_DOMAINS))
 
 
 def sender_policies() -> Iterator[Finding]:
@@ -74,25 +89,39 @@ def _policy_of(domain: str) -> Finding:
         # A record is one or more strings in quotes, put together without a space.
         texts = [record.strip('"').replace('" "', "") for record in _ask(domain, "TXT")]
     except NoAnswer as error:
-        return warning("dns", str(error))
+        return warning("dns", error.fact)
     policies = [text for text in texts if text == "v=spf1" or text.startswith("v=spf1 ")]
     if len(policies) == 1:
-        return ok("dns", f"{domain} has an SPF record.")
+        return ok("dns", fact("%(domain)s has an SPF record.", domain=domain))
     if policies:
-        return warning("dns", f"{domain} has {len(policies)} SPF records: none counts. Keep one.")
-    return warning("dns", f'{domain} has no SPF record: add TXT "v=spf1 mx -all", if this server alone sends its mail.')
+        return warning(
+            "dns",
+            fact("%(domain)s has %(count)s SPF records: none counts. Keep one.", domain=domain, count=len(policies)),
+        )
+    return warning(
+        "dns",
+        fact(
+            '%(domain)s has no SPF record: add TXT "v=spf1 mx -all", if this server alone sends its mail.',
+            domain=domain,
+        ),
+    )
 
 
 def _mail_of(domain: str, ours: set[str]) -> Finding:
     try:
         hosts = [record.split()[-1] for record in _ask(domain, "MX")] or [domain]
         if any(host in ours or ours & set(_addresses(host)) for host in hosts):
-            return ok("dns", f"Mail for {domain} comes here.")
+            return ok("dns", fact("Mail for %(domain)s comes here.", domain=domain))
     except NoAnswer as error:
-        return warning("dns", str(error))
+        return warning("dns", error.fact)
     return warning(
         "dns",
-        f"Mail for {domain} goes to {', '.join(hosts)} and not here: its MX must name {settings.MAILSPOOL_HOSTNAME}.",
+        fact(
+            "Mail for %(domain)s goes to %(hosts)s and not here: its MX must name %(name)s.",
+            domain=domain,
+            hosts=hosts,
+            name=settings.MAILSPOOL_HOSTNAME,
+        ),
     )
 
 
@@ -110,5 +139,12 @@ def _ask(name: str, kind: str) -> list[str]:
     except (dns.resolver.NXDOMAIN, dns.resolver.NoAnswer):
         return []
     except (dns.exception.DNSException, OSError, ValueError) as error:
-        raise NoAnswer(f"The DNS gives no answer for {name} ({kind}): {type(error).__name__}.") from error
+        raise NoAnswer(
+            fact(
+                "The DNS gives no answer for %(name)s (%(kind)s): %(error)s.",
+                name=name,
+                kind=kind,
+                error=type(error).__name__,
+            )
+        ) from error
     return [record.to_text().rstrip(".").lower() for record in answer]

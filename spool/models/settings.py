@@ -564,7 +564,7 @@ class Settings(OneRow):
             missing = "tls_key" if self.tls_certificate else "tls_certificate"
             wrong[missing] = _("A TLS certificate and its key go together: give both or neither.")
         elif self.tls_certificate:
-            wrong["tls_certificate"] = certificate_complaint(self.tls_certificate, self.tls_key)
+            wrong["tls_certificate"] = str(certificate_complaint(self.tls_certificate, self.tls_key))
         if self.postmaster:
             try:
                 self.postmaster = normalise_address(self.postmaster)

@@ -9,6 +9,7 @@ from pathlib import Path
 from django.utils.translation import gettext as _
 
 from accounts.addresses import InvalidAddress, normalise_domain
+from base.facts import NOTHING, Fact, fact
 
 
 def lmtp_complaint(address: str) -> str:
@@ -33,24 +34,24 @@ def lmtp_complaint(address: str) -> str:
     return ""
 
 
-def certificate_complaint(certificate: str, key: str) -> str:
-    """Why the two files can't be used for TLS; "" when they can."""
+def certificate_complaint(certificate: str, key: str) -> Fact:
+    """Why the two files can't be used for TLS; NOTHING when they can."""
     for path in (certificate, key):
         if not Path(path).is_absolute():
-            return _("%(path)s is not an absolute path.") % {"path": path}
+            return fact("%(path)s is not an absolute path.", path=path)
         try:
             with Path(path).open("rb"):
                 pass
         except OSError as error:
-            return _("%(path)s can't be read: %(strerror)s.") % {"path": path, "strerror": error.strerror}
+            return fact("%(path)s can't be read: %(strerror)s.", path=path, strerror=error.strerror or str(error))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:
         context.load_cert_chain(certificate, key, password=lambda: "")
     except (ssl.SSLError, OSError, ValueError) as error:
         reason = getattr(error, "reason", "") or str(error)
         if reason == "KEY_VALUES_MISMATCH":
-            return _("The key is not the certificate's.")
-        return _("They are not a certificate chain and its key, in PEM and without a password (%(reason)s).") % {
-            "reason": reason
-        }
-    return ""
+            return fact("The key is not the certificate's.")
+        return fact(
+            "They are not a certificate chain and its key, in PEM and without a password (%(reason)s).", reason=reason
+        )
+    return NOTHING

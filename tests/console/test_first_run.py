@@ -13,12 +13,13 @@ from typing import Any
 import pytest
 from django.core.management import call_command
 from django.test import Client
-from django.utils import timezone
+from django.utils import timezone, translation
 
 from accounts import actions
 from accounts.models import SecondFactor, User
 from mailspool.first_run import steps
 from mailspool.inspection.findings import Finding, ok, warning
+from spool.actions import Actor
 from spool.models import AlertRule, AuditEvent, Entry, Installation, Outcome
 from tests.support.dns import DNSServer
 from tests.support.spool_states import attempt
@@ -156,3 +157,19 @@ def test_the_shell_has_the_same(administrator: Client) -> None:
     assert {name: row["done"] for name, row in rows.items()} == done(administrator)
     assert "admin@localhost" in rows["factor"]["sentence"]
     assert Installation.objects.filter(first_run_over=None).count() == Installation.objects.count()
+
+
+def test_what_was_found_is_in_the_language_of_whoever_looks() -> None:
+    actions.add_domain("far.test", actor=Actor.system())
+    steps.look_again()
+    with translation.override("en"):
+        english = {step.name: step.sentence for step in steps.steps()}
+    # Nothing is looked at anew.
+    with translation.override("de"):
+        german = {step.name: step.sentence for step in steps.steps()}
+    assert english["hostname"] == "mail.example.org is 192.0.2.1, and the reverse."
+    assert german["hostname"] == "mail.example.org ist 192.0.2.1, und umgekehrt."
+    assert english["certificate"].startswith("The mail ports use a self-signed one")
+    assert german["certificate"].startswith("Die Mail-Ports verwenden ein selbst signiertes")
+    assert 'far.test has no SPF record: add TXT "v=spf1 mx -all"' in english["domain"]
+    assert "Ihr MX muss mail.example.org nennen" in german["domain"]

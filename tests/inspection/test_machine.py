@@ -162,7 +162,7 @@ class TestCertificate:
     @pytest.mark.parametrize(
         ("name", "days", "sentence"),
         [
-            ("mail.test", -1, "It has expired"),
+            ("mail.test", -1, "It expired on"),
             ("mail.test", 10, "It expires on"),
             ("www.example.org", 30, "It names www.example.org, and not mail.test"),
         ],
