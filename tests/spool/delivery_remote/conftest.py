@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,7 @@ from spool.delivery.remote import backoff, mta_sts, policy_store, tls_policy
 from spool.delivery.remote.transaction import Transaction
 from spool.delivery.remote.transport import Transport
 from spool.delivery.routes import NextHop, RoutingTable
+from spool.delivery.shaping import meter
 from spool.delivery.shaping.brakes import Brakes
 from spool.message.envelope import AttemptRecord, LeasedEntry, RecipientResult
 from spool.models.recipient import Outcome
@@ -40,6 +42,12 @@ def _nothing_rests() -> Iterator[None]:
     backoff.forget()
     yield
     backoff.forget()
+
+
+@pytest.fixture(autouse=True)
+def _nobody_has_had_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where Redis runs, the turns of one test are not those of another."""
+    monkeypatch.setattr(meter, "_PREFIX", f"mailspool:pace:{secrets.token_hex(4)}:")
 
 
 @pytest.fixture(scope="module")
