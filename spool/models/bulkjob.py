@@ -1,6 +1,7 @@
 """Large work, done in chunks by a maintenance worker."""
 
 from django.db import models
+from django.utils.translation import gettext_lazy as _lazy
 
 from base.audit.models import AuditEvent
 
@@ -8,11 +9,11 @@ from base.audit.models import AuditEvent
 class JobState(models.TextChoices):
     """The life of a job. The last three are final."""
 
-    QUEUED = "queued", "Queued"
-    RUNNING = "running", "Running"
-    DONE = "done", "Done"
-    CANCELLED = "cancelled", "Cancelled"
-    FAILED = "failed", "Failed"
+    QUEUED = "queued", _lazy("Queued")
+    RUNNING = "running", _lazy("Running")
+    DONE = "done", _lazy("Done")
+    CANCELLED = "cancelled", _lazy("Cancelled")
+    FAILED = "failed", _lazy("Failed")
 
 
 OPEN = (JobState.QUEUED, JobState.RUNNING)

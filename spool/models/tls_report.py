@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from django.db import models
+from django.utils.translation import gettext_lazy as _lazy
 
 
 class TLSSessions(models.Model):
@@ -40,10 +41,10 @@ class TLSSessions(models.Model):
 class ReportState(models.TextChoices):
     """What became of a report of ours."""
 
-    WAITING = "waiting", "Waiting"
-    SENT = "sent", "Sent"
-    NOT_WANTED = "unwanted", "Not asked for"
-    FAILED = "failed", "Not delivered"
+    WAITING = "waiting", _lazy("Waiting")
+    SENT = "sent", _lazy("Sent")
+    NOT_WANTED = "unwanted", _lazy("Not asked for")
+    FAILED = "failed", _lazy("Not delivered")
 
 
 class TLSReport(models.Model):

@@ -1,6 +1,7 @@
 """Messages that an administrator took out of the spool, until that can't be undone any more."""
 
 from django.db import models
+from django.utils.translation import gettext_lazy as _lazy
 
 from base.audit.models import AuditEvent
 from spool.models.entry import EntryColumns
@@ -12,9 +13,9 @@ from spool.models.trace import Trace
 class TrashState(models.TextChoices):
     """Where the message file belongs. What a crash leaves MOVING is finished or taken back by the maintenance job."""
 
-    TRASHED = "trashed", "Deleted"
-    MOVING = "moving", "Its file is on the way to a folder"
-    MOVED = "moved", "Moved to a folder"
+    TRASHED = "trashed", _lazy("Deleted")
+    MOVING = "moving", _lazy("Its file is on the way to a folder")
+    MOVED = "moved", _lazy("Moved to a folder")
 
 
 class Trashed(EntryColumns):
