@@ -174,14 +174,16 @@ class SiteBrake:
         now, rate = time.monotonic(), self.rate
         if rate is None:
             return datetime.now(UTC) + timedelta(seconds=SHORT_WAIT_SECONDS)
-        # The first of each worker tries for the next turn, whoever has it; those behind leave turns to others.
         between, progress = 60 / rate * self.brakes.share, self.progress
+        # With few turns the first of each worker tries for the next one, whoever has it.
+        has_few = 60 / rate > PATIENCE_SECONDS
+        step = 60 / rate if has_few else between
         if position is None:
             # What is queued has its turn, or is put off, before.
-            before = now + PATIENCE_SECONDS + max(PATIENCE_SECONDS, 60 / rate)
+            before = now + PATIENCE_SECONDS + max(PATIENCE_SECONDS, step)
             progress.line = due = max(progress.line, before) + between
         else:
-            first = progress.next_turn if progress.next_turn > now else now + 60 / rate
+            first = progress.next_turn if has_few and progress.next_turn > now else now + step
             due = first + position * between
             progress.line = max(progress.line, due)
         return datetime.now(UTC) + timedelta(seconds=min(due - now, LONGEST_WAIT_SECONDS))
