@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
+from base import machine
 from spool.console.listing import Column
 from spool.console.tabs import columns_of
 from spool.filters.pages import PAGE_SIZE
@@ -38,10 +39,15 @@ def layout_of(user_id: int | None, page: str) -> Layout:
     choosable = columns_of(page)
     kept = ListLayout.objects.filter(user=user_id, page=page).first()
     columns = (choosable.named(kept.columns) if kept else ()) or choosable.at_first
-    others = tuple(column for column in choosable.columns if column not in columns)
+    others = tuple(column for column in choosable.columns if column not in columns and _has_use(column))
     if kept is None:
         return Layout(columns, others)
     return Layout(columns, others, kept.density, kept.page_size if kept.page_size in PAGE_SIZES else PAGE_SIZE)
+
+
+def _has_use(column: Column) -> bool:
+    """Which machine took a message in says nothing where there is one."""
+    return column.name != "machine" or bool(machine.noted())
 
 
 def arranged(layout: Layout) -> dict[str, Any]:

@@ -13,8 +13,10 @@ from django.utils.translation import gettext_lazy as _lazy
 from django.views.decorators.http import require_GET, require_POST
 
 from accounts.models import User
+from base import machine
 from base.action import record
 from base.languages import in_source
+from base.texts import Text
 from spool.console.actions import ACTIONS, offered
 from spool.console.addressees import addressees
 from spool.console.groups import Grouped, Grouping, grouped_as, grouping_of
@@ -73,7 +75,7 @@ def _context(request: HttpRequest, url_name: str) -> dict[str, Any]:
         "is_waiting": url_name == WAITING,
         "actions": offered(ACTIONS, actor_of(request)),
         "values": values,
-        "fields": [(name, label, example, values.get(name, "")) for name, label, example in _PANEL],
+        "fields": [(name, label, example, values.get(name, "")) for name, label, example in _panel()],
         "statuses": Status.choices,
         "priorities": [label.lower() for label in Priority.labels],
     }
@@ -114,6 +116,11 @@ _PANEL = (
     ("max-attempts", _lazy("At most attempts"), "5"),
     ("machine", _lazy("Machine that took it in"), "mx1"),
 )
+
+
+def _panel() -> list[tuple[str, Text, Text]]:
+    """The fields of the filter that this installation has a use for."""
+    return [field for field in _PANEL if field[0] != "machine" or machine.noted()]
 
 
 @require_POST

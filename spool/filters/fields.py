@@ -252,7 +252,7 @@ FIELDS: dict[str, Field] = {field.name: field for field in _ALL}
 
 def parse_all(fields: Mapping[str, Field], values: Mapping[str, str]) -> dict[str, Any]:
     """Values by attribute, from texts by name; empty texts are passed over. Raises BadFilter, for unknown names too."""
-    if missing := next((name for name in values if name not in fields), ""):
+    if (missing := next((name for name in values if name not in fields), None)) is not None:
         raise unknown(_("condition"), missing, fields)
     return {fields[name].attribute: fields[name].parse(text) for name, text in values.items() if text.strip()}
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spool.filters import BadFilter, parse_age, parse_size
+from spool.filters import BadFilter, SpoolFilter, parse_age, parse_size
 
 
 @given(st.integers(0, 5_217), st.sampled_from([("s", 1), ("m", 60), ("h", 3600), ("d", 86_400), ("w", 604_800)]))
@@ -40,3 +40,9 @@ def test_no_ages(text: str) -> None:
 def test_no_sizes(text: str) -> None:
     with pytest.raises(BadFilter):
         parse_size(text)
+
+
+@pytest.mark.parametrize("name", ["", "colour", "Sender"])
+def test_a_condition_that_does_not_exist_is_named(name: str) -> None:
+    with pytest.raises(BadFilter, match=f"There is no condition {name or ''}"):
+        SpoolFilter.parse({name: "x"})

@@ -62,3 +62,12 @@ def test_one_machine_says_nothing_of_it(spool: Spool, caplog: pytest.LogCaptureF
         name = spool.take(f"bob@{FAR}")
     assert Entry.objects.get(file_name=name).machine == ""
     assert not any("machine=" in str(record.msg) for record in caplog.records)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("name", ["", "mx1"])
+def test_a_list_offers_the_machine_where_messages_have_one(name: str, pages: Client, settings: Any) -> None:
+    settings.MAILSPOOL_MACHINE = name
+    listed = pages.get(reverse("admin:spool_entry_changelist")).text
+    assert ("Machine that took it in" in listed) is bool(name)
+    assert ('value="machine"' in listed) is bool(name)
