@@ -30,7 +30,8 @@
     if (again) return;
     opener = button.id;
     const url = button.dataset.menu;
-    await htmx.ajax("GET", url, { source: menu(), target: menu(), swap: "innerHTML" }).catch(() => {});
+    // Settled at once: until then htmx does not know its buttons, and whoever is quick would press them for nothing.
+    await htmx.ajax("GET", url, { source: menu(), target: menu(), swap: "innerHTML settle:0ms" }).catch(() => {});
     if (opener !== button.id) return;
     // Not filled: live.js has said why, and the next click tries again.
     if (!items().length) return close(false);

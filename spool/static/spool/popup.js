@@ -14,7 +14,7 @@
   /* Fill a dialog and show it; one that could not be filled stays shut, and live.js says why. */
   async function fill(dialog, method, url, more) {
     if (!dialog.open) dialog.replaceChildren();
-    await htmx.ajax(method, url, { source: dialog, target: dialog, swap: "innerHTML", ...more }).catch(() => {});
+    await htmx.ajax(method, url, { source: dialog, target: dialog, swap: "innerHTML settle:0ms", ...more }).catch(() => {});
     if (!dialog.open && dialog.childElementCount) dialog.showModal();
     return dialog.open;
   }
