@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from spool.files import marks
 from tests.crash.chaos import Chaos
 from tests.crash.conftest import Install
 from tests.crash.extent import LONG, SEED
@@ -125,7 +124,7 @@ def _settle(new: MailspoolUnderTest, before: Promised) -> None:
     names = dict(
         new.rows("SELECT file_name, subject FROM spool_entry UNION ALL SELECT file_name, subject FROM spool_trashed")
     )
-    files = {path.name: found_test_id(path) for path in new.message_files() if path.name != marks.FILE}
+    files = {path.name: found_test_id(path) for path in new.message_files()}
     assert files == names
     assert [found for found in findings(new) if found[0] not in ("lapsed lease", "set aside")] == []
     print(f"{len(where)} in the spool and the trash, {len(traced)} ended before")

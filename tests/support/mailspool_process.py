@@ -275,8 +275,9 @@ class MailspoolUnderTest:
         wait_until(lambda: self.is_empty, "the spool is empty", seconds, every=0.1)
 
     def message_files(self) -> list[Path]:
-        """Every file below the spool, half-written ones too."""
-        return sorted(path for path in (self.home / "spool").rglob("*") if path.is_file())
+        """Every file below the spool, half-written ones too, but for the marks of its folders."""
+        files = (path for path in (self.home / "spool").rglob("*") if path.is_file())
+        return sorted(path for path in files if not path.name.startswith("."))
 
     def contents(self) -> list[bytes]:
         """Every message in the spool, whether or not it has a file."""
