@@ -28,11 +28,11 @@ _LINK = re.compile(r'(?:href|hx-get|data-menu)="([^"]+)"')
 # These end something, or are files; and what a look at the machine finds is said as the command `check` says it.
 _NO_LOOKS = ("logout", "export", "download", "hijack", "source", "content", "first_run")
 _WORD = re.compile(r"[A-Za-z]{3,}")
-# What is no text of ours: addresses, moments and codes, which are one word of small letters or have a dot or a line
-# in them; commands; names of programs, languages and algorithms; descriptions that were stored with the first networks;
-# and a word of Unfold.
+# What is no text of ours: paths, addresses, moments and codes, which are one word of small letters or have a dot or a
+# line in them; commands; names of programs, languages and algorithms; descriptions that were stored with the first
+# networks; and a word of Unfold.
 _VALUES = re.compile(
-    r"manage\.py .*|\S*[.@_\d]\S*|^[a-z-]+$|UTC|Mailspool|ClamAV|Web|Version \S+|English|Deutsch|Español|Français"
+    r"manage\.py .*|/\S+|\S*[.@_\d]\S*|^[a-z-]+$|UTC|Mailspool|ClamAV|Web|Version \S+|English|Deutsch|Español|Français"
     r"|add (?:domain|user|list|alias)|change defaults|by mailspool|login protection|Internal network(?:, of one link)?"
     r"|This machine|^Search$"
 )
