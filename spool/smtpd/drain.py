@@ -10,6 +10,9 @@ from spool.smtpd.session import STOPPING
 from spool.smtpd.shared import Shared
 
 DRAIN_SECONDS = 30.0
+# A client that has begun a message, and then says nothing for so long before its content, is sent away: until it has
+# gone no successor greets anybody.
+SILENCE_GRACE_SECONDS = 3.0
 # A client that is amid its TLS handshake hears 421 after it; one that takes longer is cut off.
 HANDSHAKE_GRACE_SECONDS = 3.0
 _LOOK_SECONDS = 0.02
@@ -42,6 +45,10 @@ async def drain(shared: Shared, servers: Sequence[asyncio.Server]) -> None:
             and not _handshakes(shared, draining_seconds)
         ):
             break
+        silent_since = loop.time() - SILENCE_GRACE_SECONDS
+        for session in list(shared.sessions):
+            if silent_since > began and session.says_nothing_since(silent_since):
+                session.say_goodbye(STOPPING)
         await asyncio.sleep(_LOOK_SECONDS)
     for session in list(shared.sessions):
         session.say_goodbye(STOPPING)

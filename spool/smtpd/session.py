@@ -79,6 +79,8 @@ class MailSession(BoundedSMTP):
         # What bounds a session that brings no message: commands since the last one, RCPTs, and the pace of its bytes.
         self.idle_commands = self.recipients_named = self._data_bytes = 0
         self._data_since = 0.0
+        # When it said its last command (the loop's clock).
+        self._heard = self.since
         self._errors = 0
         self._counted = False
 
@@ -215,6 +217,10 @@ class MailSession(BoundedSMTP):
         """Whether nothing is going on but that the client may say something, and it is amid no message."""
         return self._reading and self.transaction is None
 
+    def says_nothing_since(self, moment: float) -> bool:
+        """Whether a command has been waited for since that moment of the loop's clock, amid a message or not."""
+        return self._reading and self._heard <= moment
+
     async def push(self, reply: str) -> None:
         """Send one reply. What aiosmtpd refuses by itself is counted and noted like what we do."""
         if reply[0] in "45":
@@ -292,6 +298,7 @@ class MailSession(BoundedSMTP):
         elif command in CONTENT and not self._data_bytes:
             self._data_since = self.loop.time()
         self.said = (command, argument or "")
+        self._heard = self.loop.time()
         try:
             await verb(self, argument)
         except DatabaseError as error:

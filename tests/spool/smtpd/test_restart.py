@@ -187,6 +187,18 @@ def test_a_client_that_gives_its_message_up_in_the_drain_hears_421_at_once(
     assert service.wait(10) == 0
 
 
+def test_a_client_that_says_nothing_amid_its_message_does_not_hold_up_a_restart(
+    service: Service, manager: ServiceManager, installation: MailspoolUnderTest
+) -> None:
+    with Dialogue(installation.smtp_port) as client:
+        client.begin(X, ANN)
+        service.signal(signal.SIGTERM)
+        manager.wait_for("STOPPING=1")
+        assert client.reply().status == "421 4.3.2"
+        assert client.is_closed
+    assert service.wait(10) == 0
+
+
 def test_clients_amid_a_login_or_a_handshake_hear_421_in_its_place(
     service: Service, manager: ServiceManager, installation: MailspoolUnderTest
 ) -> None:
