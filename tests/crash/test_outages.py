@@ -161,7 +161,7 @@ def test_workers_end_in_order_while_redis_is_away(install: Install, sink: Counti
 def test_a_worker_starts_without_redis(install: Install, sink: CountingSink, part: str) -> None:
     mailspool = install()
     worker = mailspool.maintenance if part == "maintenance" else mailspool.workers[0]
-    worker.start(lambda: "can't start yet" in worker.log_tail())
+    worker.start(lambda: worker.has_printed("can't start yet"))
     mailspool.redis.start()
     wait_until(lambda: _waiting_workers(mailspool) == 1, "it waits for a job", 30)
     assert worker.stop() == 0

@@ -16,6 +16,7 @@ from tests.support.dns import DNSServer
 from tests.support.mailspool_process import MailspoolUnderTest
 from tests.support.ports import free_port
 from tests.support.sink import CountingSink
+from tests.support.waiting import wait_until
 
 pytestmark = [
     pytest.mark.postgresql,
@@ -42,12 +43,14 @@ def test_a_relocation_killed_at_any_step_loses_nothing_and_is_ended_by_the_next(
 ) -> None:
     old = install(env=before)
     old.run("from spool.files import marks; assert not marks.settle()")
-    # Nobody answers where they are to go: they come to rest.
-    old.settings(smtp_out_port=free_port())
+    # Nobody answers where they are to go: they come to rest, and stay there.
+    old.settings(smtp_out_port=free_port(), retry_intervals_minutes="60")
     old.start()
     ledger = Ledger("moved")
     with old.smtp() as client:
         assert all(send_one(client, ledger, REMOTE[:1], size) for size in MESSAGE_SIZES)
+    resting = "SELECT count(*) FROM spool_entry WHERE leased_by = '' AND attempts > 0"
+    wait_until(lambda: old.rows(resting) == [(len(MESSAGE_SIZES),)], "nobody works on any")
     old.kill_programs()
     old.lapse_leases()
     new = MailspoolUnderTest(old.folder, dns=dns.address, env=after, beside=old)

@@ -82,7 +82,7 @@ def test_prepare_waits_for_a_database_that_comes_later(unit: Unit, tmp_path: Pat
     try:
         command = unit.command(DATABASE_URL=server.url())
         daemon = Daemon("prepare", command, tmp_path / "prepare.log", cwd=PROJECT)
-        daemon.start(lambda: "Waiting for it, up to 300 more seconds." in daemon.log_tail(), 30)
+        daemon.start(lambda: daemon.has_printed("Waiting for it, up to 300 more seconds."), 30)
         assert daemon.log_tail().count("The database can't be used:") == 1, "it says so every ten seconds"
 
         server.start()

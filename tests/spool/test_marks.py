@@ -202,7 +202,7 @@ def test_a_start_without_a_folder_waits_for_it_and_sends_clients_away(installati
     with unmounted(installation.home / "spool"):
         for daemon in (listener, worker):
             daemon.start()
-            wait_until(lambda: "waiting: " in daemon.log_tail() and "not mounted" in daemon.log_tail(), daemon.name, 30)  # noqa: B023
+            wait_until(lambda: daemon.has_printed("waiting: ") and daemon.has_printed("not mounted"), daemon.name, 30)  # noqa: B023
         with pytest.raises(smtplib.SMTPConnectError, match="421"):
             installation.smtp()
         assert list((installation.home / "spool").iterdir()) == []
@@ -242,14 +242,14 @@ def test_a_disk_that_is_unmounted_while_the_listener_runs_is_noticed(installatio
     script = f'mount -t tmpfs tmpfs {spool} && cp {kept}/.[a-z]* {spool} && exec "$@"'
     wrap = ("unshare", "--mount", "sh", "-c", script, "sh")
     listener = installation.process("smtpd-mounted", "smtpd", "--skip-checks", wrap=wrap)
-    listener.start(lambda: "listening on" in listener.log_tail(), 60)
+    listener.start(lambda: listener.has_printed("listening on"), 60)
     try:
         assert _refusal(installation) == ""
         assert installation.message_files() == [], "it is on the other disk"
         subprocess.run(["nsenter", "--mount", f"--target={listener.pid}", "umount", "--lazy", spool], check=True)
         assert _refusal(installation).startswith("451 ")
         assert installation.message_files() == []
-        wait_until(lambda: "not mounted" in listener.log_tail(), "the log says why")
+        wait_until(lambda: listener.has_printed("not mounted"), "the log says why")
     finally:
         listener.signal(signal.SIGTERM)
         listener.finish()

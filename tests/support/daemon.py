@@ -50,11 +50,13 @@ class Daemon:
         self.stop_signal = stop_signal
         self._forks = forks
         self._process: subprocess.Popen[bytes] | Forked | None = None
+        self._log_start_bytes = 0
 
     def start(self, ready: Callable[[], object] | None = None, seconds: float = 20.0) -> None:
         """Start it and wait until `ready` is true. Raises DidNotStart."""
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as output:
+            self._log_start_bytes = output.tell()
             self._process = self._begin(output)
         _running.add(self)
         deadline = time.monotonic() + seconds
@@ -154,6 +156,14 @@ class Daemon:
             return self.log.read_bytes()[-size_bytes:].decode(errors="replace")
         except FileNotFoundError:
             return ""
+
+    def has_printed(self, words: str) -> bool:
+        """Whether a line that has the words came, whole, since it was started last."""
+        try:
+            text = self.log.read_bytes()[self._log_start_bytes :].decode(errors="replace")
+        except FileNotFoundError:
+            return False
+        return any(words in line for line in text.splitlines(keepends=True) if line.endswith("\n"))
 
 
 @atexit.register

@@ -87,7 +87,7 @@ def running_server(
     mailspool = an_installation(tmp_path_factory.mktemp("throttled"), durable_postgres, "throttled", listeners=2)
     mailspool.redis.start()
     for listener in mailspool.listeners:
-        listener.start(lambda listener=listener: "listening on" in listener.log_tail())  # type: ignore[misc]
+        listener.start(lambda listener=listener: listener.has_printed("listening on"))  # type: ignore[misc]
     yield Server(mailspool)
     mailspool.kill()
 

@@ -38,7 +38,7 @@ def pair(
     mailspool.settings(max_message_kb=102_400)
     mailspool.redis.start()
     for daemon in mailspool.listeners:
-        daemon.start(lambda daemon=daemon: "listening on" in daemon.log_tail())  # type: ignore[misc]
+        daemon.start(lambda daemon=daemon: daemon.has_printed("listening on"))  # type: ignore[misc]
     with mailspool.redis.client() as client:
         wait_until(lambda: client.pubsub_numsub("mailspool:connections")[0][1] == 2, "both listen to questions")
     yield mailspool

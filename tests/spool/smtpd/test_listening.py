@@ -47,7 +47,7 @@ def test_ports_and_addresses_for_each_listener_and_one_turned_off(installation: 
     }
     log = installation.logs / "addresses.log"
     listener = Daemon("addresses", COMMAND, log, env={**installation.env, **places}, cwd=PROJECT)
-    listener.start(lambda: "listening on" in listener.log_tail())
+    listener.start(lambda: listener.has_printed("listening on"))
     try:
         line = f"listening on 127.0.0.1:{first}, [::1]:{first}, 127.0.0.2:{second}, [::1]:{own}\n"
         assert line in listener.log_tail()
@@ -65,7 +65,7 @@ def test_a_socket_of_both_families_from_systemd_shows_clients_by_ipv4_as_such(
 ) -> None:
     with ServiceManager({"smtp": [listening_socket("::")], "submission": [listening_socket()]}) as manager:
         service = Service(manager, "activated", COMMAND, installation.logs / "activated.log", installation.env, PROJECT)
-        service.start(lambda: "listening on" in service.log_tail())
+        service.start(lambda: service.has_printed("listening on"))
         try:
             port, submission = (manager.sockets[name][0].getsockname()[1] for name in ("smtp", "submission"))
             places = f"[::]:{port}, 127.0.0.1:{submission}, 127.0.0.1:{installation.smtps_port}"

@@ -42,7 +42,7 @@ def listeners(pair: MailspoolUnderTest) -> MailspoolUnderTest:
     for daemon in pair.listeners:
         if not daemon.alive:
             daemon.log.unlink(missing_ok=True)
-            daemon.start(lambda daemon=daemon: "listening on" in daemon.log_tail())  # type: ignore[misc]
+            daemon.start(lambda daemon=daemon: daemon.has_printed("listening on"))  # type: ignore[misc]
     return pair
 
 
