@@ -246,28 +246,38 @@ class Deliveries:
             outcomes = await loop.run_in_executor(_local, _deliver_patiently, batch, self._settings)
         except Exception:  # the edge of a delivery: the poison rule, one by one
             outcomes = await loop.run_in_executor(_local, _deliver_singly, batch, self._settings)
-        if self._answers is not None:
-            self._answers.note_all(_in_mailboxes(batch, outcomes))
+        try:
+            if self._answers is not None:
+                self._answers.note_all(_in_mailboxes(batch, outcomes))
+        except Exception:  # a note is for the case of a crash only
+            log.exception("what is in mailboxes could not be noted, so that a crash would store more of it twice")
         for (entry, _), outcome in zip(batch, outcomes, strict=True):
-            if entry.id not in self._progress:
-                # The stop did not wait for it. It is given back, and a Maildir takes nothing twice.
-                continue
-            if outcome is None or outcome.error:
-                self._fail(entry, outcome.error if outcome else "local delivery failed")
-                continue
-            report = self._progress[entry.id].report
-            report.results += [*outcome.plan.results, *outcome.results]
-            report.attempts += [*outcome.plan.attempts, *outcome.attempts]
-            report.spawned += outcome.plan.spawned
-            report.bounces += outcome.bounces
-            report.complaints += outcome.complaints
-            report.incoming = outcome.incoming
-            if outcome.mailboxes:
-                for recipients in _alike(entry, [recipient for recipient, _ in outcome.mailboxes]):
-                    self._send(entry, recipients, lmtp=True)
-            if outcome.plan.undecided:
-                self._decide_later(entry, outcome.plan)
-            self._part_done(entry)
+            # One that the stop did not wait for is given back, and a Maildir takes nothing twice.
+            if entry.id in self._progress:
+                try:
+                    self._take_up(entry, outcome)
+                except Exception:  # the edge of a delivery: the others of the batch are not to wait for ever
+                    if entry.id in self._progress:
+                        self._fail(entry, traceback.format_exc())
+
+    def _take_up(self, entry: LeasedEntry, outcome: _LocalOutcome | None) -> None:
+        """Put what became of an entry's local recipients into its report."""
+        if outcome is None or outcome.error:
+            self._fail(entry, outcome.error if outcome else "local delivery failed")
+            return
+        report = self._progress[entry.id].report
+        report.results += [*outcome.plan.results, *outcome.results]
+        report.attempts += [*outcome.plan.attempts, *outcome.attempts]
+        report.spawned += outcome.plan.spawned
+        report.bounces += outcome.bounces
+        report.complaints += outcome.complaints
+        report.incoming = outcome.incoming
+        if outcome.mailboxes:
+            for recipients in _alike(entry, [recipient for recipient, _ in outcome.mailboxes]):
+                self._send(entry, recipients, lmtp=True)
+        if outcome.plan.undecided:
+            self._decide_later(entry, outcome.plan)
+        self._part_done(entry)
 
     def _decide_later(self, entry: LeasedEntry, plan: local_plans.LocalPlan) -> None:
         """Have recipients planned once it is known what the author's domain asks for. Others don't wait for that."""
@@ -277,7 +287,12 @@ class Deliveries:
         task.add_done_callback(self._tasks.discard)
 
     async def _decided(self, work: LocalWork, domains: set[str]) -> None:
-        await self._policies.learn(domains)
+        try:
+            await self._policies.learn(domains)
+        except Exception:  # the edge of a delivery: the poison rule
+            if work[0].id in self._progress:
+                self._fail(work[0], traceback.format_exc())
+            return
         if work[0].id in self._progress:
             self._local_queue.append(work)
             self._start_locally()
@@ -307,7 +322,8 @@ def _in_mailboxes(
     """
     for (entry, _), outcome in zip(batch, outcomes, strict=True):
         if outcome is not None and not (outcome.error or outcome.bounces or outcome.incoming):
-            for result, attempt in zip(outcome.results, outcome.attempts, strict=True):
+            tried = [result for result in outcome.results if result.put_off is None]
+            for result, attempt in zip(tried, outcome.attempts, strict=True):
                 yield entry, [result], attempt
 
 

@@ -256,7 +256,10 @@ def _put_off(recorded: Iterable[Recorded]) -> Iterator[tuple[LeasedEntry, WaitUn
     """Those of which nobody was tried, and until when."""
     for one in recorded:
         if one.due is not None and one.waiting and all(result.put_off is not None for result in one.waiting):
-            yield one.entry, WaitUntil(one.due, Status.REMOTE_DELIVERY, one.waiting[0].reply)
+            first = one.waiting[0]
+            local = first.recipient.kind is Kind.LOCAL
+            status = Status.LOCAL_DELIVERY if local else Status.REMOTE_DELIVERY
+            yield one.entry, WaitUntil(one.due, status, first.reply)
 
 
 def _store_spawned(

@@ -329,8 +329,9 @@ class RecipientResult:
     `outcome` PENDING means try again: the failure was temporary. `status_code` is RFC 3463's (as "5.1.1").
     `dns` marks a failure of the DNS rather than of a host. `relayed` says that the next hop promised to honour the
     DSN parameters itself, so that we owe no success notice (RFC 3461 5.2.2). `answered` says that `reply` is what
-    `host` itself answered, word for word; otherwise it is ours. `put_off` is until when its host rests: it was
-    not tried then, which is no attempt. `again` is when a host that takes nobody at the first try wants to see another.
+    `host` itself answered, word for word; otherwise it is ours. `put_off` is until when its host rests, or the disk of
+    its mailbox is looked for again: it was not tried then, which is no attempt. `again` is when a host that takes
+    nobody at the first try wants to see another.
     `site` is the receiver (spool.delivery.remote.providers), as far as it is known.
     """
 

@@ -9,6 +9,7 @@ import pytest
 from django.conf import settings as django_settings
 from django.db import OperationalError
 
+from spool.delivery.deliveries import Deliveries
 from spool.dsn import notices
 from spool.flow import outcomes
 from spool.message.envelope import LeasedEntry
@@ -118,3 +119,24 @@ def test_a_message_that_can_not_be_quoted_costs_its_sender_only_the_quotation(
     [notice] = spool.mailbox()
     assert "no such user" in notice.as_string()
     assert not Entry.objects.exists()
+
+
+def test_what_fails_after_local_delivery_is_that_message_s_alone(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
+    take_up = Deliveries._take_up
+
+    def fragile(self: Deliveries, entry: LeasedEntry, outcome: Any) -> None:
+        if entry.sender == POISON:
+            raise LookupError("nobody thought of this")
+        take_up(self, entry, outcome)
+
+    monkeypatch.setattr(Deliveries, "_take_up", fragile)
+    for sender in (POISON, BOB, CARL):
+        spool.take_for_us(a_message(ANN, sender), sender=sender)
+    spool.work()
+    assert Entry.objects.values_list("sender", "failures").get() == (POISON, 1)
+    assert len(spool.mailbox()) == 3, "it is in the mailbox, and its next delivery finds it there"
+    monkeypatch.undo()
+    spool.later(minutes=2)
+    spool.work()
+    assert not Entry.objects.exists()
+    assert len(spool.mailbox()) == 3

@@ -11,13 +11,15 @@ import logging
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Final
 
 from accounts import directory, unsubscribing
 from accounts.directory import LocalAlias, LocalList, LocalUser
 from spool.delivery.local import forwards, list_authors, lists, maildir
 from spool.delivery.remote.body import LARGEST_WHOLE_BYTES
 from spool.delivery.trace_headers import header_line, passed_through
+from spool.files import marks
 from spool.message.envelope import (
     AttemptRecord,
     EnvelopeRecipient,
@@ -37,6 +39,9 @@ from spool.rows import traffic_batches as traffic
 log = logging.getLogger(__name__)
 
 MAILDIR_HOST = "maildir"
+# Between two looks whether the disk of the Maildirs is there again.
+_AWAY_LEAST: Final = timedelta(seconds=20)
+_AWAY_MOST: Final = timedelta(minutes=5)
 MISSING_MESSAGE = "451 4.3.0 the message's file is missing from the spool"
 _LOOP = "554 5.4.6 <{}>: this message has been here before: a mail forwarding loop"
 
@@ -242,7 +247,8 @@ def store_maildir(
     """Put each entry into the Maildirs of its recipients; the answers are durable when this returns.
 
     What the disk refuses is a temporary failure of that recipient, and so is a message whose file is missing: the
-    entry waits, its last error says so, and the doctor finds it. Nothing is raised for the batch.
+    entry waits, its last error says so, and the doctor finds it. Nothing is raised for the batch. While the disk of
+    the Maildirs is away nobody was tried: that is no attempt.
     """
     copies = []
     for entry, mailboxes in batch:
@@ -257,10 +263,19 @@ def store_maildir(
             here = next(stored)
             outcome = Outcome.DELIVERED if here.error is None else Outcome.PENDING
             reply = _maildir_reply(entry, user, here)
-            results.append(_result(recipient, outcome, reply, MAILDIR_HOST))
+            result = _result(recipient, outcome, reply, MAILDIR_HOST)
+            results.append(result)
+            if isinstance(here.error, marks.NotOurFolder):
+                result.put_off = now + _until_looked_at(now - entry.counted_from)
+                continue
             attempts.append(_attempt(recipient, reply, MAILDIR_HOST, now, here.seconds))
         answers.append((results, attempts))
     return answers
+
+
+def _until_looked_at(age: timedelta) -> timedelta:
+    """How long mail of that age waits for a disk that is away: with it, so that many that wait are no work for long."""
+    return min(max(_AWAY_LEAST, age / 4), _AWAY_MOST)
 
 
 def _copy(entry: LeasedEntry, source: Source, recipient: LeasedRecipient, user: LocalUser) -> maildir.Copy:
