@@ -12,7 +12,7 @@ from django.utils.translation import ngettext
 from accounts import changes
 from accounts.connections.registry import Dropped
 from accounts.models import FactorKind, Role, Status
-from accounts.transfer.importer import FATES
+from accounts.transfer.importer import ADDED, CHANGED, REFUSED, SAME
 from base.audit import sentences
 from base.audit.sentences import Event, few_in_words
 from base.numbers import grouped
@@ -46,11 +46,18 @@ def _members(given: Mapping[str, Any]) -> str:
     return "; ".join(said)
 
 
+_OF_ROWS: Mapping[str, Any] = {
+    "added": _lazy("%(kind)s added: %(names)s"),
+    "changed": _lazy("%(kind)s changed: %(names)s"),
+    "removed": _lazy("%(kind)s removed: %(names)s"),
+}
+
+
 def _rows(given: Mapping[str, Any]) -> str:
     return "; ".join(
-        f"{kind} {what}: {few_in_words(of_kind[what])}"
+        said % {"kind": sentences.kind_in_words(kind), "names": few_in_words(of_kind[what])}
         for kind, of_kind in given.items()
-        for what in ("added", "changed", "removed")
+        for what, said in _OF_ROWS.items()
         if what in of_kind
     )
 
@@ -65,7 +72,7 @@ def _imported(role: Any) -> str:
 
 
 def _imported_member(given: Mapping[str, Any]) -> str:
-    values = sentences.of_values("list member", given["changed"]) if "changed" in given else "imported"
+    values = sentences.of_values("list member", given["changed"]) if "changed" in given else _("imported")
     return f"{given['address']}: {values[:1].lower()}{values[1:]}"
 
 
@@ -76,7 +83,7 @@ def _propagated(event: Event) -> str:
     given = event.parameters["propagated"]
     kind = given["kind"]
     values = sentences.ordered(kind, given["values"]).items()
-    said = ", ".join(f"{sentences.field(kind, name)} {value}" for name, value in values)
+    said = ", ".join(f"{sentences.field(kind, name)} {sentences.value(kind, name, value)}" for name, value in values)
     return ngettext("%(fields)s: %(number)s changed", "%(fields)s: %(number)s changed", given["changed"]) % {
         "fields": said,
         "number": given["changed"],
@@ -137,15 +144,36 @@ def _place(event: Event) -> str:
 
 
 def _exported(event: Event) -> str:
-    return f"As {event.parameters['format']}, {'with' if event.parameters['hashes'] else 'without'} hashes"
+    said = _("As %(format)s, with hashes") if event.parameters["hashes"] else _("As %(format)s, without hashes")
+    return said % {"format": event.parameters["format"]}
+
+
+# In the order in which they are told of.
+_FATES = {ADDED: _lazy("added"), CHANGED: _lazy("changed"), SAME: _lazy("the same"), REFUSED: _lazy("refused")}
 
 
 def _import(event: Event) -> str:
     fates = event.parameters["fates"]
-    order = sorted(fates, key=FATES.index)
-    return ", ".join(f"{fates[fate]:,} {fate}" for fate in order) or _("nothing in it")
+    order = sorted(fates, key=list(_FATES).index)
+    return ", ".join(f"{grouped(fates[fate])} {_FATES[fate]}" for fate in order) or _("nothing in it")
 
 
+sentences.of_titles(
+    {
+        "change defaults": _lazy("Change defaults"),
+        "drop connections": _lazy("Drop connections"),
+        "export accounts": _lazy("Export accounts"),
+        "import accounts": _lazy("Import accounts"),
+        "manage user": _lazy("Act in a user's place"),
+        "propagate defaults": _lazy("Propagate defaults"),
+        "status": _lazy("Change status"),
+        "application password": _lazy("App password"),
+        "password": _lazy("Change password"),
+        "recovery codes": _lazy("Recovery codes"),
+        "second factor": _lazy("Second factor"),
+        "single sign-on": _lazy("Single sign-on"),
+    }
+)
 sentences.of_actions(
     {
         "drop connections": _drop,

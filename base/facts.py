@@ -104,6 +104,11 @@ def label(text: Text) -> Fact:
     return Fact(in_source(lambda: text))
 
 
+def as_said(text: str) -> Fact:
+    """What was said in English by an error: a sentence of ours without places is shown in the reader's language."""
+    return Fact(text)
+
+
 def whole(of: Fact) -> Fact:
     """A sentence with a capital letter and its full stop, of one that has neither."""
     return Fact("%(sentence)s.", "", {"sentence": of})

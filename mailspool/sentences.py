@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext, gettext_lazy, ngettext
 
 from base.audit import sentences
 from base.audit.sentences import Event, put_together
@@ -44,6 +44,20 @@ def _published(event: Event) -> str:
     }
 
 
+sentences.of_titles(
+    {
+        "job-retry": gettext_lazy("Run jobs again"),
+        "job-forget": gettext_lazy("Forget jobs"),
+        "restore": gettext_lazy("Restore a backup"),
+        "mark folders": gettext_lazy("Accept folders"),
+        "send test message": gettext_lazy("Send test message"),
+        "end first run": gettext_lazy("Dismiss first steps"),
+        "dns-check": gettext_lazy("Check DNS"),
+        "dns-publish": gettext_lazy("Publish in DNS"),
+        "stop": gettext_lazy("Stop"),
+        "false-alarm": gettext_lazy("False alarm"),
+    }
+)
 sentences.of_actions(
     {
         "job-retry": _of_jobs(lambda n: ngettext("%(number)s job queued again", "%(number)s jobs queued again", n)),

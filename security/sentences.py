@@ -26,7 +26,11 @@ def _listed(event: Event) -> str:
     if "added" in given:
         return _many(given)
     if "kept_out" in given:
-        return f"{given['kept_out']:,} blocked {_until(given) or '(never expires)'}"
+        if given.get("until"):
+            said = _("%(number)s blocked until %(until)s")
+        else:
+            said = _("%(number)s blocked (never expires)")
+        return said % {"number": grouped(given["kept_out"]), "until": _moment(given)}
     words = [str(Protocol(protocol).label) for protocol in given["protocols"]]
     words += [str(_EXEMPT[flag]) for flag in given.get("exempt", ())]
     return f"{_how(given)}: {', '.join(filter(None, [*words, _until(given)]))}"
@@ -53,11 +57,19 @@ def _many(given: Mapping[str, Any]) -> str:
 
 
 def _until(given: Mapping[str, Any]) -> str:
-    return f"until {datetime.fromisoformat(given['until']):%Y-%m-%d %H:%M %Z}" if given.get("until") else ""
+    return _("until %(until)s") % {"until": _moment(given)} if given.get("until") else ""
+
+
+def _moment(given: Mapping[str, Any]) -> str:
+    return f"{datetime.fromisoformat(given['until']):%Y-%m-%d %H:%M %Z}" if given.get("until") else ""
 
 
 def _removed(event: Event) -> str:
-    return f"{event.done:,} removed"
+    return _("%(number)s removed") % {"number": grouped(event.done)}
+
+
+def _opened(event: Event) -> str:
+    return _("%(number)s opened") % {"number": grouped(event.done)}
 
 
 def _closed(event: Event) -> str:
@@ -71,9 +83,23 @@ def _closed(event: Event) -> str:
 
 def _rules(event: Event) -> str:
     is_off = event.parameters.get("changed", {}).get("enabled") == [True, False]
-    return f"{sentences.put_together(event)}{'; it is switched off' if is_off else ''}"
+    said = sentences.put_together(event)
+    return _("%(changes)s; it is switched off") % {"changes": said} if is_off else said
 
 
+sentences.of_titles(
+    {
+        "blacklist": _lazy("Blacklist"),
+        "whitelist": _lazy("Whitelist"),
+        "smtp-block": _lazy("Block SMTP"),
+        "unblacklist": _lazy("Remove from the blacklist"),
+        "unwhitelist": _lazy("Remove from the whitelist"),
+        "unsmtp-block": _lazy("Unblock SMTP"),
+        "login-block": _lazy("Close login"),
+        "login-release": _lazy("Open login"),
+        "login-rules": _lazy("Change login protection"),
+    }
+)
 sentences.of_actions(
     {
         "blacklist": _listed,
@@ -83,7 +109,7 @@ sentences.of_actions(
         "unwhitelist": _removed,
         "unsmtp-block": _removed,
         "login-block": _closed,
-        "login-release": lambda event: f"{event.done:,} opened",
+        "login-release": _opened,
         "login-rules": _rules,
     }
 )

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from django.utils import timezone
-from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext, gettext_lazy, ngettext
 
 from base.audit import sentences
 from base.audit.results import Result
@@ -18,7 +18,11 @@ from base.texts import Text
 from spool.actions.verbs import WORKS
 
 # Of actions that are no verbs.
-_PAST: Mapping[str, str] = {"export": "exported", "import": "imported", "put-back": "put back"}
+_PAST: Mapping[str, Text] = {
+    "export": gettext_lazy("exported"),
+    "import": gettext_lazy("imported"),
+    "put-back": gettext_lazy("put back"),
+}
 
 
 def counted(past: Text | Callable[[Mapping[str, Any]], str]) -> Callable[[Event], str]:
@@ -28,7 +32,7 @@ def counted(past: Text | Callable[[Mapping[str, Any]], str]) -> Callable[[Event]
         given = event.parameters
         busy, problem = given.get("busy", 0), given.get("problem", "")
         skipped = event.skipped - busy
-        parts = [f"{event.done:,} {past(given) if callable(past) else past}"]
+        parts = [f"{grouped(event.done)} {past(given) if callable(past) else past}"]
         if busy:
             parts.append(
                 ngettext("%(busy)s was being delivered", "%(busy)s were being delivered", busy)
@@ -37,7 +41,7 @@ def counted(past: Text | Callable[[Mapping[str, Any]], str]) -> Callable[[Event]
         if skipped > 0:
             parts.append(
                 gettext("%(skipped)s skipped (%(problem)s)")
-                % {"skipped": grouped(skipped), "problem": said(problem or "already gone")}
+                % {"skipped": grouped(skipped), "problem": said(problem) if problem else gettext("already gone")}
             )
         elif problem:
             parts.append(gettext("but %(problem)s") % {"problem": said(problem)})
@@ -76,18 +80,22 @@ def _emptied(event: Event) -> str:
 
 
 def _mended(event: Event) -> str:
-    return "Mended: " + ", ".join(f"{kind} ({number:,})" for kind, number in event.parameters["mended"].items())
+    kinds = ", ".join(f"{kind} ({grouped(number)})" for kind, number in event.parameters["mended"].items())
+    return gettext("Mended: %(kinds)s") % {"kinds": kinds}
 
 
 def _view(event: Event) -> str:
-    return f"{event.parameters['page']}: {event.parameters['query'] or 'everything'}"
+    return f"{event.parameters['page']}: {event.parameters['query'] or gettext('everything')}"
 
 
 def _slowed(event: Event) -> str:
     rate, connections = event.parameters["rate"], event.parameters["connections"]
     parts = [(gettext("%(rate)s messages a minute") % {"rate": grouped(rate)})] if rate else []
-    parts += [f"{connections:,} connections"] if connections else []
-    return (gettext("At most %(parts)s") % {"parts": " and ".join(parts)}) if parts else gettext("No limit by hand")
+    if connections:
+        parts.append(
+            ngettext("%(number)s connection", "%(number)s connections", connections) % {"number": grouped(connections)}
+        )
+    return (gettext("At most %(parts)s") % {"parts": ", ".join(parts)}) if parts else gettext("No limit by hand")
 
 
 def _retried(event: Event) -> str:
@@ -96,6 +104,35 @@ def _retried(event: Event) -> str:
     return gettext("%(messages)s messages were tried again") % {"messages": grouped(event.parameters["messages"])}
 
 
+sentences.of_titles({name: work.label for name, work in WORKS.items()})
+sentences.of_titles(
+    {
+        "export": gettext_lazy("Export"),
+        "import": gettext_lazy("Import"),
+        "put-back": gettext_lazy("Put back"),
+        "export trace": gettext_lazy("Export trace"),
+        "export audit": gettext_lazy("Export audit"),
+        "mend": gettext_lazy("Mend the spool"),
+        "relocate": gettext_lazy("Move content"),
+        "suppress": gettext_lazy("Suppress"),
+        "unsuppress": gettext_lazy("Suppress no more"),
+        "dkim-publish": gettext_lazy("Publish DKIM key"),
+        "destination-slow": gettext_lazy("Slow destination"),
+        "destination-suspend": gettext_lazy("Suspend destination"),
+        "destination-resume": gettext_lazy("Resume destination"),
+        "destination-retry": gettext_lazy("Retry destination"),
+        "destination-forget": gettext_lazy("Forget destination's limits"),
+        "machine-drain": gettext_lazy("Drain machine"),
+        "machine-resume": gettext_lazy("Resume machine"),
+        "machine-forget": gettext_lazy("Forget machine"),
+        "remove view": gettext_lazy("Remove view"),
+        "save view": gettext_lazy("Save view"),
+        "test alert rule": gettext_lazy("Test alert rule"),
+        "acknowledge alert": gettext_lazy("Acknowledge alert"),
+        "mute alert": gettext_lazy("Mute alert"),
+        "unmute alert": gettext_lazy("Unmute alert"),
+    }
+)
 sentences.of_actions({name: counted(work.past_of) for name, work in WORKS.items()})
 sentences.of_actions({name: counted(past) for name, past in _PAST.items()})
 sentences.of_actions(
@@ -105,7 +142,7 @@ sentences.of_actions(
         "export audit": lambda event: gettext("As %(upper)s") % {"upper": event.parameters["format"].upper()},
         "mend": _mended,
         "relocate": lambda event: gettext("%(done)s messages were moved there") % {"done": grouped(event.done)},
-        "suppress": lambda event: f"{event.done:,} suppressed",
+        "suppress": lambda event: gettext("%(number)s suppressed") % {"number": grouped(event.done)},
         "unsuppress": lambda event: gettext("%(done)s removed from the list") % {"done": grouped(event.done)},
         "dkim-publish": lambda event: (
             gettext("%(server)s was told to show it as %(as)s")

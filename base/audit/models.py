@@ -64,6 +64,11 @@ class AuditEvent(models.Model):
         return f"{self.at:%Y-%m-%d %H:%M:%S} {self.actor}: {self.action} {self.outcome}"
 
     @property
+    def title(self) -> str:
+        """What the action is called."""
+        return sentences.title(self.action)
+
+    @property
     def outcome(self) -> str:
         """What came of it, in a sentence."""
         return self.said or sentences.of(self)

@@ -15,6 +15,7 @@ from django.core.exceptions import FieldDoesNotExist
 from django.db.models import Model
 from django.utils.module_loading import autodiscover_modules
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
 
 from base import facts, row_changes
 from base.audit.results import Result
@@ -38,13 +39,24 @@ class Event(Protocol):
 
 _ACTIONS: dict[str, Callable[[Event], str]] = {}
 _PARAMETERS: dict[str, Callable[[Any], str]] = {}
+_TITLES: dict[str, Text] = {}
 _LABELS: dict[str, Text] = {}
 _ORDERS: dict[type[Model], Sequence[str]] = {}
+_OF_ROWS: Mapping[str, Text] = {
+    "add": _lazy("Add %(kind)s"),
+    "change": _lazy("Change %(kind)s"),
+    "remove": _lazy("Remove %(kind)s"),
+}
 
 
 def of_actions(sentences: Mapping[str, Callable[[Event], str]]) -> None:
     """Sentences of whole events, by the codes of their actions."""
     _ACTIONS.update(sentences)
+
+
+def of_titles(titles: Mapping[str, Text]) -> None:
+    """What actions are called, by their codes: those that are not the adding, changing or removing of a kind of row."""
+    _TITLES.update(titles)
 
 
 def of_parameters(phrases: Mapping[str, Callable[[Any], str]]) -> None:
@@ -75,6 +87,17 @@ def of(event: Event) -> str:
         except (KeyError, TypeError, ValueError, AttributeError, IndexError):
             continue
     return str(Result(event.result).label) if event.result in Result.values else ""
+
+
+def title(code: str) -> str:
+    """What an action is called: "Change user". A code that this version does not know stays one."""
+    _discover()
+    if code in _TITLES:
+        return str(_TITLES[code])
+    verb, _blank, kind = code.partition(" ")
+    if kind and verb in _OF_ROWS:
+        return str(_OF_ROWS[verb]) % {"kind": kind_in_words(kind)}
+    return code
 
 
 def put_together(event: Event) -> str:
@@ -113,6 +136,21 @@ def field(kind: str, name: str) -> str:
         return str(_LABELS.get(name) or model._meta.get_field(name).verbose_name)
     except (FieldDoesNotExist, AttributeError):
         return name
+
+
+def value(kind: str, name: str, of: Any) -> str:
+    """A value of a field of a kind of row."""
+    model: Any = _models().get(kind)
+    try:
+        return row_changes.in_a_word(model._meta.get_field(name), of)
+    except (FieldDoesNotExist, AttributeError):
+        return str(of)
+
+
+def kind_in_words(kind: str) -> str:
+    """What a kind of row is called."""
+    model = _models().get(kind)
+    return str(model._meta.verbose_name) if model is not None else kind
 
 
 def known_actions() -> list[str]:

@@ -68,7 +68,7 @@ def test_the_search_the_filters_and_their_chips(root: Client) -> None:
         answer = shown(root, **query)
         assert [event.pk for event in answer.context["events"]] == [mine.pk], query
     answer = shown(root, actor=ROOT, action="status")
-    assert [chip.phrase for chip in answer.context["chips"]] == [f"By {ROOT}", "Action: status"]
+    assert [chip.phrase for chip in answer.context["chips"]] == [f"By {ROOT}", "Action: Change status"]
     assert [chip.without for chip in answer.context["chips"]] == [
         "action=status&sort=-at",
         "actor=root%40example.org&sort=-at",

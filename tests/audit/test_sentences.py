@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.utils import translation
 
 from base.audit import sentences
 from base.audit.models import AuditEvent
@@ -56,6 +57,56 @@ def said(action: str, parameters: dict[str, Any], **fields: Any) -> str:
 )
 def test_what_a_row_says(action: str, parameters: dict[str, Any], fields: dict[str, Any], sentence: str) -> None:
     assert said(action, parameters, **fields).lower() == sentence.lower()
+
+
+def test_each_action_has_a_title_for_people() -> None:
+    assert [code for code in sentences.known_actions() if sentences.title(code) == code] == []
+    assert sentences.title("change user") == "Change user"
+    assert sentences.title("paint") == "paint", "of another version"
+
+
+@pytest.mark.parametrize(
+    ("action", "parameters", "fields", "title", "sentence"),
+    [
+        ("blacklist", {"kept_out": 1200, "until": ""}, {}, "Blacklist", "1.200 gesperrt (läuft nie ab)"),
+        ("unwhitelist", {}, {"done": 3}, "Von der Whitelist nehmen", "3 entfernt"),
+        (
+            "import accounts",
+            {"fates": {"added": 3, "refused": 1}},
+            {},
+            "Konten importieren",
+            "3 hinzugefügt, 1 abgelehnt",
+        ),
+        ("export accounts", {"format": "csv", "hashes": False}, {}, "Konten exportieren", "Als csv, ohne Hashes"),
+        ("export", {}, {"done": 1500}, "Exportieren", "1.500 exportiert"),
+        ("mend", {"mended": {"lapsed lease": 2}}, {}, "Spool reparieren", "Behoben: lapsed lease (2)"),
+        (
+            "destination-slow",
+            {"rate": 30, "connections": 1},
+            {},
+            "Ziel bremsen",
+            "Höchstens 30 Nachrichten pro Minute, 1 Verbindung",
+        ),
+        ("throttle release", {}, {"done": 2}, "Drosselung aufheben", "2 freigegeben"),
+        (
+            "stop",
+            {
+                "facts": [
+                    {"say": "Not done: %(error)s", "with": {"error": {"say": "Choose what is to be done.", "with": {}}}}
+                ]
+            },
+            {},
+            "Stoppen",
+            "Nicht ausgeführt: Wählen Sie, was geschehen soll.",
+        ),
+    ],
+)
+def test_who_reads_german_reads_no_english(
+    action: str, parameters: dict[str, Any], fields: dict[str, Any], title: str, sentence: str
+) -> None:
+    with translation.override("de"):
+        assert sentences.title(action) == title
+        assert said(action, parameters, **fields) == sentence
 
 
 def test_a_stored_sentence_comes_before_that_of_the_code() -> None:
