@@ -150,12 +150,15 @@ def watch(changed: Callable[[], None]) -> None:
 
 
 def _keep_fresh(changed: Callable[[], None]) -> None:
-    is_away = False
+    is_away = is_new = False
     while True:
         time.sleep(POLL_SECONDS)
         try:
             close_old_connections()
-            is_new = refresh()
+            is_new = refresh() or is_new
+            if is_new:
+                changed()
+                is_new = False
         except DatabaseError as error:
             if not is_away:
                 log.warning("the security lists could not be read, the old ones stay: %s", error)
@@ -165,8 +168,6 @@ def _keep_fresh(changed: Callable[[], None]) -> None:
             log.exception("the security lists can't be used, the old ones stay")
             continue
         is_away = False
-        if is_new:
-            changed()
 
 
 def forget() -> None:

@@ -192,11 +192,20 @@ class Deliveries:
         self._delivered(report)
 
     def _send(self, entry: LeasedEntry, recipients: Sequence[LeasedRecipient], *, lmtp: bool = False) -> None:
-        """Hand over to the transport. It may answer at once: the parts are counted before, as many as there can be."""
+        """Hand over to the transport. It may answer at once: the parts are counted before, as many as there can be.
+
+        What makes it fail waits; the entries after it are not to.
+        """
         progress = self._progress[entry.id]
         most = len(recipients)
         progress.parts += most
-        count = self._transport.put(entry, recipients, self._remote_done, lmtp=lmtp)
+        try:
+            count = self._transport.put(entry, recipients, self._remote_done, lmtp=lmtp)
+        except Exception as error:  # the edge of a delivery
+            log.exception("%s could not be handed over for delivery", entry.file_name)
+            why = f"delivery failed: {error!r}"
+            progress.report.results += [RecipientResult(one, Outcome.PENDING, why, "4.3.0") for one in recipients]
+            count = 0
         progress.parts -= most - count
 
     def _part_done(self, entry: LeasedEntry) -> None:

@@ -121,7 +121,10 @@ class Ringer:
         while not self._ending:
             self._asked.wait()
             self._asked.clear()
-            ring()
+            try:
+                ring()
+            except Exception:  # the edge of the thread: it must not end before its process
+                log.exception("the bell could not be rung, the sweep will", extra={"seldom": True})
 
 
 def ring_at(moment: datetime) -> None:

@@ -302,7 +302,10 @@ class Pass:
 
     def _begin(self, entries: Sequence[LeasedEntry], here: Round) -> None:
         context = StageContext(here.settings, timezone.now(), self.owner, _database, self._leave_for_later)
-        free, looked_at = _apart(entries, here, context)
+        free, looked_at, failed = _apart(entries, here, context)
+        if failed:
+            self._failed += failed
+            self._event.set()
         if not looked_at:
             self._deliveries.start(free)
             return
@@ -334,7 +337,10 @@ class Pass:
         left = list(entries)
         try:
             for stage in here.stages:
-                wanted = [entry for entry in left if stage.wants(entry, context)]
+                wanted, failed = _wanted(stage, left, context)
+                if failed:
+                    self._failed += failed
+                    left = [entry for entry in left if entry not in [failure.entry for failure in failed]]
                 if wanted:
                     gone = await self._through(stage, wanted, context)
                     left = [entry for entry in left if entry.id not in gone]
@@ -492,14 +498,19 @@ class Pass:
         assert self._loop is not None
         while True:
             await asyncio.sleep(leases.RENEW_EVERY_SECONDS)
-            self._deliveries.park_stalled()
-            if not self._working.has_wide_room(self._deliveries.parked):
-                self._deliveries.give_up_silent()
+            try:
+                self._deliveries.park_stalled()
+                if not self._working.has_wide_room(self._deliveries.parked):
+                    self._deliveries.give_up_silent()
+            except Exception:  # the leases are to be kept whatever becomes of this
+                log.exception("hosts that hang could not be set aside")
             if self._working:
                 try:
                     await self._loop.run_in_executor(_database, self._rounds.renew, list(self._working))
                 except DatabaseError as error:
                     log.error("leases could not be renewed: %s", error)
+                except Exception:  # the edge of the task: it must not end before the pass
+                    log.exception("leases could not be renewed")
 
     async def _listen(self, listening: doorbell.Listening) -> None:
         """Look whenever the bell rings, as long as there is room for more."""
@@ -560,15 +571,38 @@ def _read_no_more() -> None:
 
 def _apart(
     entries: Sequence[LeasedEntry], here: Round, context: StageContext
-) -> tuple[list[LeasedEntry], list[list[LeasedEntry]]]:
-    """What no stage wants; and of the rest what is small and what is large: a batch is done when the slowest is."""
+) -> tuple[list[LeasedEntry], list[list[LeasedEntry]], list[Failure]]:
+    """What no stage wants; and of the rest what is small and what is large: a batch is done when the slowest is.
+
+    The last are those on which a stage fails already when it is asked.
+    """
     free: list[LeasedEntry] = []
     small: list[LeasedEntry] = []
     large: list[LeasedEntry] = []
+    failed: list[Failure] = []
     for entry in entries:
-        wanted = any(stage.wants(entry, context) for stage in here.stages)
+        try:
+            wanted = any(stage.wants(entry, context) for stage in here.stages)
+        except Exception:  # the edge of a stage
+            failed.append(Failure(entry, traceback.format_exc()))
+            continue
         (free if not wanted else small if entry.size_bytes <= LARGE_BYTES else large).append(entry)
-    return free, [some for some in (small, large) if some]
+    return free, [some for some in (small, large) if some], failed
+
+
+def _wanted(
+    stage: Stage, entries: Sequence[LeasedEntry], context: StageContext
+) -> tuple[list[LeasedEntry], list[Failure]]:
+    """Those that a stage wants, and those on which it fails when it is asked."""
+    wanted: list[LeasedEntry] = []
+    failed: list[Failure] = []
+    for entry in entries:
+        try:
+            if stage.wants(entry, context):
+                wanted.append(entry)
+        except Exception:  # the edge of a stage
+            failed.append(Failure(entry, traceback.format_exc()))
+    return wanted, failed
 
 
 def _rings(listening: doorbell.Listening) -> bool:

@@ -10,6 +10,7 @@ from django.conf import settings as django_settings
 from django.db import OperationalError
 
 from spool.delivery.deliveries import Deliveries
+from spool.delivery.remote.transport import Transport
 from spool.dsn import notices
 from spool.flow import outcomes
 from spool.message.envelope import LeasedEntry
@@ -140,3 +141,39 @@ def test_what_fails_after_local_delivery_is_that_message_s_alone(spool: Spool, m
     spool.work()
     assert not Entry.objects.exists()
     assert len(spool.mailbox()) == 3
+
+
+def test_a_message_on_which_a_stage_fails_when_it_is_asked_holds_up_no_other(
+    spool: Spool, stage: type[Fragile], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def wants(self: Fragile, entry: LeasedEntry, context: StageContext) -> bool:
+        if entry.sender == POISON:
+            raise ValueError("poison")
+        return True
+
+    monkeypatch.setattr(Fragile, "wants", wants)
+    for sender in (POISON, ANN, ANN):
+        spool.take(sender=sender)
+    spool.work()
+    assert len(spool.peer.taken) == 2
+    assert Entry.objects.values_list("sender", "failures").get() == (POISON, 1)
+
+
+def test_a_message_that_can_not_be_handed_over_for_delivery_holds_up_no_other(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put = Transport.put
+
+    def fragile(self: Transport, entry: LeasedEntry, *arguments: Any, **named: Any) -> int:
+        if entry.sender == POISON:
+            raise ValueError("nobody thought of this")
+        return put(self, entry, *arguments, **named)
+
+    monkeypatch.setattr(Transport, "put", fragile)
+    for sender in (POISON, ANN, ANN):
+        spool.take(sender=sender)
+    spool.work()
+    assert len(spool.peer.taken) == 2
+    entry = Entry.objects.get()
+    assert (entry.sender, entry.attempts) == (POISON, 1)
+    assert "nobody thought of this" in entry.last_error

@@ -129,11 +129,13 @@ class Transport:
                 key += f" from {pair.ipv4} {pair.ipv6}{self.sources.version}"
                 pairs[key] = pair
             groups.setdefault(key, []).append(recipient)
+        # Nothing is queued before it is known where all of it goes: what raises has left nothing behind.
+        places = [
+            self._destinations.get(key) or self._new_destination(key, group[0].domain, lmtp, entry, pairs.get(key))
+            for key, group in groups.items()
+        ]
         count = 0
-        for key, group in groups.items():
-            destination = self._destinations.get(key)
-            if destination is None:
-                destination = self._new_destination(key, group[0].domain, lmtp, entry, pairs.get(key))
+        for destination, group in zip(places, groups.values(), strict=True):
             for start in range(0, len(group), RECIPIENTS_PER_TRANSACTION):
                 some = group[start : start + RECIPIENTS_PER_TRANSACTION]
                 destination.put(Transaction(entry, some, done, answers=self._answers))
