@@ -2,12 +2,16 @@
 
 Anybody can write such a report. So it counts only for what was sent: a line of the trace in the name of whom it comes
 back to, for the recipient that it names, and each line once. What nobody of ours sent counts for nobody.
+
+Who writes to whom is easily guessed. So mail to that recipient ends (spool.suppression) only by a report that returns
+the message, or its header: its Message-ID is known to who sent it and who got it.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Final
@@ -28,7 +32,9 @@ from spool.message.summary import storable
 from spool.models.bounce import ReceivedBounce
 from spool.models.entry import Origin
 from spool.models.recipient import Kind, Outcome
+from spool.models.suppression import Finding, SuppressionReason
 from spool.models.trace import Trace
+from spool.suppression import DEAD
 from spool.trusted import trusts
 
 # Hosts give up within four or five days (RFC 5321 4.5.4.1), some later.
@@ -39,6 +45,7 @@ _HEAD_BYTES: Final = 8 * 1024
 # Recipients in one statement, each twice; and so many lines of the trace are looked at for them, the newest.
 _QUERY_SIZE: Final = 2_000
 _MOST_LINES: Final = 20_000
+_BRACKETED: Final = re.compile(rb"<[^<>\s]{1,253}>")
 
 LocalWork = tuple[LeasedEntry, list[LeasedRecipient]]
 
@@ -50,6 +57,7 @@ class _Reported:
     user: str
     senders: frozenset[str]
     failures: tuple[BouncedRecipient, ...]
+    content: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,31 +66,44 @@ class _Line:
 
     id: int
     recipient: str
+    message_id: str
+
+
+@dataclass(slots=True)
+class Besides:
+    """What else a batch brought, by the places of its entries: complaints, and recipients who are proved to be dead."""
+
+    complaints: dict[int, Complaint] = field(default_factory=dict)
+    dead: dict[int, list[Finding]] = field(default_factory=dict)
 
 
 # By the keys of its sender and of its recipient.
 _Lines = dict[tuple[str, str], list[_Line]]
 
 
-def count(
-    batch: Sequence[LocalWork], now: datetime, complained: dict[int, Complaint] | None = None
-) -> list[list[ReceivedBounce]]:
-    """The bounces that each entry brings our users and lists; rows that are not saved yet. Complaints, which come in
-    the same clothes, are put into `complained` by the places of their entries.
+def count(batch: Sequence[LocalWork], now: datetime, besides: Besides | None = None) -> list[list[ReceivedBounce]]:
+    """The bounces that each entry brings our users and lists; rows that are not saved yet. What follows from them, and
+    complaints, which come in the same clothes, are put into `besides`.
 
     Only mail from the null sender, from a mailer's usual address, or with a report in it is read. It counts at the
     first attempt of the entry that brought it, and not again when it is forwarded. Mail to `<list>-bounces@` counts for
     the list. Where there is no report there is no query; otherwise their number grows with that of failed recipients.
     """
-    into = complained if complained is not None else {}
-    reported = [_reported(*work, place, into) for place, work in enumerate(batch)]
+    besides = besides if besides is not None else Besides()
+    reported = [_reported(*work, place, besides.complaints) for place, work in enumerate(batch)]
     if not any(reported):
         return [[] for _ in batch]
     names = {name for some in reported for one in some for failure in one.failures for name in _names(failure)}
     senders = {sender for some in reported for one in some for sender in one.senders}
     lines = _lines(names, senders, now)
     used: set[int] = set()
-    return [[bounce for one in some for bounce in _bounces(one, lines, used, now)] for some in reported]
+    counted = list[list[ReceivedBounce]]()
+    for place, some in enumerate(reported):
+        found = [pair for one in some for pair in _bounces(one, lines, used, now)]
+        counted.append([bounce for bounce, _ in found])
+        if dead := [_finding(bounce) for bounce, is_proved in found if is_proved and bounce.status in DEAD]:
+            besides.dead[place] = dead
+    return counted
 
 
 def _reported(
@@ -104,7 +125,7 @@ def _reported(
     for recipient in recipients:
         if user := _who_bounced(recipient):
             senders.setdefault(user, {user}).update(_senders(recipient))
-    return [_Reported(user, frozenset(senders[user]), failures) for user in sorted(senders)]
+    return [_Reported(user, frozenset(senders[user]), failures, content) for user in sorted(senders)]
 
 
 def _suspected_bounce(entry: LeasedEntry) -> bytes:
@@ -155,16 +176,16 @@ def _lines(names: Iterable[str], senders: Collection[str], now: datetime) -> _Li
                 ended__gt=now - LONGEST_AWAY,
             )
             .order_by("-ended")
-            .values_list("id", "sender", "recipient", "original", "auth_user", "client_ip")[:_MOST_LINES]
+            .values_list("id", "sender", "recipient", "original", "auth_user", "client_ip", "message_id")[:_MOST_LINES]
         )
         rows = [row for row in rows if key_of(row[1]) in senders]
         counted = _counted([row[0] for row in rows])
-        for id, sender, recipient, original, auth_user, client_ip in rows:
+        for id, sender, recipient, original, auth_user, client_ip, message_id in rows:
             key = key_of(sender)
             if id in counted or is_strangers(key, original, auth_user, client_ip, trusted):
                 continue
             for name in {key_of(recipient), original or ""} - {""}:
-                found.setdefault((key, name), []).append(_Line(id, recipient))
+                found.setdefault((key, name), []).append(_Line(id, recipient, message_id))
     return found
 
 
@@ -186,15 +207,20 @@ def _counted(ids: Sequence[int]) -> set[int | None]:
     return counted
 
 
-def _bounces(reported: _Reported, lines: _Lines, used: set[int], now: datetime) -> Iterator[ReceivedBounce]:
-    """A row for each failed recipient to whom something was sent on which no report has come; adds to `used`."""
+def _bounces(
+    reported: _Reported, lines: _Lines, used: set[int], now: datetime
+) -> Iterator[tuple[ReceivedBounce, bool]]:
+    """A row for each failed recipient to whom something was sent on which no report has come, and whether the report
+    returns what was sent; adds to `used`."""
+    returned = {found.decode("ascii", "replace") for found in _BRACKETED.findall(reported.content)}
     for failure in reported.failures:
         keys = [(sender, name) for name in _names(failure) for sender in sorted(reported.senders)]
-        line = next((one for key in keys for one in lines.get(key, ()) if one.id not in used), None)
-        if line is None:
+        about = [one for key in keys for one in lines.get(key, ()) if one.id not in used]
+        if not about:
             continue
+        line = next((one for one in about if one.message_id in returned), about[0])
         used.add(line.id)
-        yield ReceivedBounce(
+        bounce = ReceivedBounce(
             user=reported.user,
             domain=reported.user.rpartition("@")[2],
             failed_recipient=line.recipient,
@@ -203,3 +229,9 @@ def _bounces(reported: _Reported, lines: _Lines, used: set[int], now: datetime) 
             received=now,
             trace_id=line.id,
         )
+        yield bounce, line.message_id in returned
+
+
+def _finding(bounce: ReceivedBounce) -> Finding:
+    said = f"reported: {bounce.status} {bounce.diagnostic}".strip()
+    return Finding(bounce.domain, bounce.failed_recipient, SuppressionReason.BOUNCE, said)

@@ -30,7 +30,6 @@ from spool.delivery.shaping.limits import Table
 from spool.delivery.shaping.rules import NO_RULES, RuleBook
 from spool.delivery.shaping.warm_up import NO_PLAN, Plan
 from spool.delivery.sources import NO_SOURCES, Local, Sources
-from spool.dsn.feedback import Complaint
 from spool.message.envelope import (
     AttemptRecord,
     DeliveryReport,
@@ -79,7 +78,7 @@ class _LocalOutcome:
     bounces: list[ReceivedBounce]
     mailboxes: list[tuple[LeasedRecipient, LocalUser]]
     error: str = ""
-    complaints: list[Finding] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
     incoming: IncomingReport | None = None
 
 
@@ -279,7 +278,7 @@ class Deliveries:
         report.attempts += [*outcome.plan.attempts, *outcome.attempts]
         report.spawned += outcome.plan.spawned
         report.bounces += outcome.bounces
-        report.complaints += outcome.complaints
+        report.findings += outcome.findings
         report.incoming = outcome.incoming
         if outcome.mailboxes:
             for recipients in _alike(entry, [recipient for recipient, _ in outcome.mailboxes]):
@@ -387,13 +386,14 @@ def _deliver_batch(batch: list[LocalWork], settings: Settings) -> list[_LocalOut
     close_old_connections()
     now = timezone.now()
     plans = local_plans.plan_batch(batch, settings, now)
-    complained: dict[int, Complaint] = {}
-    returned = bounces.count(batch, now, complained)
+    besides = bounces.Besides()
+    returned = bounces.count(batch, now, besides)
     outcomes: list[_LocalOutcome | None] = []
     for index, plan in enumerate(plans):
-        found = complaints.findings([complained[index]], now) if index in complained else []
+        complained = [besides.complaints[index]] if index in besides.complaints else []
+        findings = besides.dead.get(index, []) + complaints.findings(complained, now)
         incoming = incoming_reports.in_mail(*batch[index], now)
-        outcomes.append(_LocalOutcome([], [], plan, returned[index], [], complaints=found, incoming=incoming))
+        outcomes.append(_LocalOutcome([], [], plan, returned[index], [], findings=findings, incoming=incoming))
     if settings.local_store == LocalStore.LMTP:
         for outcome in outcomes:
             if outcome is not None:

@@ -82,8 +82,4 @@ def _findings(report: DeliveryReport) -> Iterator[Finding]:
             ):
                 domain = suppression.domain_of_sender(entry.sender)
                 yield Finding(domain, result.recipient.address, SuppressionReason.BOUNCE, result.reply)
-    for bounce in report.bounces:
-        if bounce.status in DEAD:
-            said = f"reported: {bounce.status} {bounce.diagnostic}"
-            yield Finding(bounce.domain, bounce.failed_recipient, SuppressionReason.BOUNCE, said)
-    yield from report.complaints
+    yield from report.findings

@@ -353,7 +353,8 @@ class DeliveryReport:
     """All that delivery did with one entry: to be committed in one transaction.
 
     `spawned` are new messages that must exist if and only if the results are recorded: forwards, list copies.
-    `bounces` are the reports about our users' mail that this entry brought them, `complaints` those of abuse.
+    `bounces` are the reports about our users' mail that this entry brought them, `findings` what follows from them and
+    from complaints about abuse.
     """
 
     entry: LeasedEntry
@@ -361,7 +362,7 @@ class DeliveryReport:
     attempts: list[AttemptRecord] = field(default_factory=list)
     spawned: list[Submission] = field(default_factory=list)
     bounces: list[ReceivedBounce] = field(default_factory=list)
-    complaints: list[Finding] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
     # Itself, where it is one about a domain of ours.
     incoming: IncomingReport | None = None
     # Whoever waits in it was not tried, and is to be tried at once: it was no attempt.

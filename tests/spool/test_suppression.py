@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,11 @@ __all__ = ["spool"]
 DEAD, BOB = f"dead@{FAR}", f"bob@{FAR}"
 NO_SUCH_USER = "550 5.1.1 <dead@far.test>: no such user"
 LISTED = ("domain", "address", "reason")
+QMAIL = (
+    b"Hi. This is the qmail-send program at far.test.\nI'm afraid I wasn't able to deliver your message.\n\n"
+    b"<dead@far.test>:\n5.1.1 no such user\n\n--- Below this line is a copy of the message.\n\n"
+    b"Return-Path: <ann@here.test>\nMessage-ID: %b\nSubject: Lunch\n\nHello\n"
+)
 
 
 @pytest.fixture(autouse=True)
@@ -51,8 +56,9 @@ def mode(value: str) -> None:
     directory.changed()
 
 
-def send(spool: Spool, *to: str, **fields: Any) -> None:
+def send(spool: Spool, *to: str, message_id: str = "", **fields: Any) -> None:
     submission = a_submission(ANN, list(to) or [DEAD], **fields)
+    submission.message_id = message_id
     submission.envelope.auth_user = "" if fields.get("origin") == Origin.COMMAND else ANN
     submission.envelope.ours = None
     intake.accept([submission])
@@ -205,12 +211,30 @@ def test_who_was_told_of_among_several_is_not_guessed(db: None) -> None:
     assert complaints.findings([complaint], timezone.now()) == []
 
 
-def test_a_report_of_a_bounce_that_comes_later_is_noted(spool: Spool) -> None:
-    send(spool, DEAD)
-    spool.take_for_us(REPORT.replace(b"dead@example.net", DEAD.encode()))
+def a_bounce(*returned: str) -> bytes:
+    """A report about DEAD that returns headers with these Message-IDs."""
+    ends = REPORT.replace(b"dead@example.net", DEAD.encode()).removesuffix(b"--b--\r\n")
+    fields = "".join(f"--b\r\nContent-Type: text/rfc822-headers\r\n\r\nMessage-ID: {one}\r\n\r\n" for one in returned)
+    return ends + fields.encode() + b"--b--\r\n"
+
+
+@pytest.mark.parametrize("forms", [a_bounce, lambda id: b"Subject: failure notice\r\n\r\n" + QMAIL % id.encode()])
+def test_a_report_of_a_bounce_that_comes_later_is_noted(forms: Callable[[str], bytes], spool: Spool) -> None:
+    for number in range(3):
+        send(spool, DEAD, message_id=f"<{number}@here.test>")
+    spool.take_for_us(forms("<1@here.test>"))
     spool.work()
     assert listed() == [(HERE, DEAD, "bounce")]
     assert "no such user" in Suppression.objects.get().evidence
+
+
+@pytest.mark.parametrize("returned", [[], ["<guessed@here.test>"]], ids=["nothing", "another message"])
+def test_a_report_that_does_not_return_what_was_sent_suppresses_nobody(returned: list[str], spool: Spool) -> None:
+    """Anybody can guess that Ann has written to somebody, and write such a report."""
+    send(spool, DEAD, message_id="<1@here.test>")
+    spool.take_for_us(a_bounce(*returned))
+    spool.work()
+    assert listed() == []
 
 
 @pytest.fixture
