@@ -1,7 +1,8 @@
 """MTA-STS (RFC 8461): a domain's word, by HTTPS, that its mail hosts encrypt with valid certificates, and who they are.
 
 The policies that were found are kept for as long as they say: by each process, and in the database for those that start
-later (policy_store.py).
+later (policy_store.py). Each is fetched anew long before it ends, whatever its record says: who hides one or the other
+would have to do so all the time (RFC 8461 10.2).
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import ssl
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from django.db import Error as DatabaseError
@@ -29,6 +30,11 @@ log = logging.getLogger(__name__)
 
 # How long an answer of the DNS is believed before it is asked again whether there is a new policy.
 CHECK_SECONDS: Final = 300.0
+# One that ends sooner is asked for then, but not for each message.
+SOONEST_SECONDS: Final = 60.0
+# How long a policy is kept before it is fetched anew, at the most; and after that has failed.
+RENEW_SECONDS: Final = 86_400.0
+RENEW_AGAIN_SECONDS: Final = 3600.0
 # Of ten thousand domains all are kept in memory.
 MOST_MX: Final = 100
 LONGEST_AGE_SECONDS: Final = 31_557_600
@@ -110,6 +116,8 @@ class _Kept:
     record_id: str
     expires: float
     check_at: float
+    # When it is fetched anew.
+    renew_at: float = 0.0
     # Why there is none, although the DNS announces one.
     trouble: Result = Result.GOOD
 
@@ -159,7 +167,7 @@ def _read() -> None:
         seconds = (row.expires - timezone.now()).total_seconds()
         policy = Policy(row.mode, tuple(row.mx), int(seconds))
         # Asked about at once: there may be a newer one.
-        _kept.setdefault(row.domain, _Kept(policy, row.record_id, now + seconds, 0.0))
+        _kept.setdefault(row.domain, _Kept(policy, row.record_id, now + seconds, 0.0, now + _half(seconds)))
     _read_at = math.inf
 
 
@@ -171,21 +179,31 @@ async def _checked(domain: str, kept: _Kept | None, exchangers: Exchangers) -> _
         record_id = parse_record(await exchangers.texts(f"_mta-sts.{domain}"))
     except NoRoute:
         record_id = None
-    if record_id is None or (record_id == kept.record_id and now < kept.expires):
-        # A record that is gone ends no policy before its time (RFC 8461 5.1): that is what an attacker would do.
-        return _Kept(kept.policy, kept.record_id, kept.expires, now + CHECK_SECONDS)
+    holds = now < kept.expires
+    check_at = min(now + CHECK_SECONDS, max(kept.expires, now + SOONEST_SECONDS)) if holds else now + CHECK_SECONDS
+    # A record that is gone ends no policy before its time (RFC 8461 5.1): that is what an attacker would do.
+    is_known = record_id == kept.record_id or record_id is None
+    if is_known and (now < kept.renew_at if holds else record_id is None):
+        return replace(kept, check_at=check_at, trouble=Result.GOOD)
+    record_id = record_id or kept.record_id
     try:
         policy = await _fetch(f"mta-sts.{domain}", exchangers)
     except (NoRoute, NotFetched, InvalidPolicy) as error:
         log.warning("the MTA-STS policy of %s could not be fetched: %s", domain, error)
-        return _Kept(kept.policy, kept.record_id, kept.expires, now + CHECK_SECONDS, _trouble(error))
+        return replace(kept, check_at=check_at, renew_at=now + RENEW_AGAIN_SECONDS, trouble=_trouble(error))
     try:
         await asyncio.get_running_loop().run_in_executor(
             _database, policy_store.write, domain, record_id, policy.mode, policy.mx, policy.max_age_seconds
         )
     except DatabaseError as error:
         log.warning("the MTA-STS policy of %s could not be kept: %s", domain, error)
-    return _Kept(policy, record_id, now + policy.max_age_seconds, now + CHECK_SECONDS)
+    seconds = policy.max_age_seconds
+    check_at = now + min(CHECK_SECONDS, max(seconds, SOONEST_SECONDS))
+    return _Kept(policy, record_id, now + seconds, check_at, now + _half(seconds))
+
+
+def _half(seconds: float) -> float:
+    return min(RENEW_SECONDS, seconds / 2)
 
 
 def _trouble(error: Exception) -> Result:

@@ -187,6 +187,61 @@ def test_a_policy_outlives_its_record_and_its_server_but_not_its_age(
     assert told.only.outcome is DELIVERED
 
 
+def test_a_policy_is_fetched_anew_long_before_it_ends(
+    peer: SmtpPeer,
+    dns: DNSServer,
+    web: HttpsServer,
+    authority: Authority,
+    spooled: Path,
+    deliver: Deliver,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Otherwise somebody in the middle would only have to be there in the moment when it ends (RFC 8461 10.2)."""
+    now, ahead = time.monotonic, 0.0
+    monkeypatch.setattr(mta_sts.time, "monotonic", lambda: now() + ahead)
+    peer.tls = authority.server(HOST)
+    deliver(a_leased_entry(spooled, to=BOB))
+    ahead = 50_000.0
+    # Whatever the record says: it may be hidden, too.
+    dns._records.pop(f"_mta-sts.{DOMAIN}")
+    deliver(a_leased_entry(spooled, to=BOB))
+    assert len(web.requests) == 2
+    peer.tls = None
+    web.pages.clear()
+    for seconds in (90_000.0, 100_000.0):
+        ahead = seconds
+        [told] = deliver(a_leased_entry(spooled, to=BOB))
+        assert told.only.outcome is PENDING
+    assert len(web.requests) == 3
+    # One that can't be had is not asked for at each message.
+    ahead = 101_000.0
+    deliver(a_leased_entry(spooled, to=BOB))
+    assert len(web.requests) == 3
+
+
+def test_a_policy_that_ends_is_asked_for_at_once(
+    peer: SmtpPeer,
+    web: HttpsServer,
+    authority: Authority,
+    spooled: Path,
+    deliver: Deliver,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now, ahead = time.monotonic, 0.0
+    monkeypatch.setattr(mta_sts.time, "monotonic", lambda: now() + ahead)
+    peer.tls = authority.server(HOST)
+    deliver(a_leased_entry(spooled, to=BOB))
+    pages = dict(web.pages)
+    web.pages.clear()
+    ahead = 86_300.0
+    deliver(a_leased_entry(spooled, to=BOB))
+    web.pages.update(pages)
+    peer.tls = None
+    ahead = 86_450.0
+    [told] = deliver(a_leased_entry(spooled, to=BOB))
+    assert told.only.outcome is PENDING
+
+
 def test_a_policy_outlives_the_worker_that_found_it(
     transactional_db: None,
     peer: SmtpPeer,
