@@ -161,9 +161,14 @@ class SmtpPeer:
         except (_Ended, OSError):
             pass
         finally:
-            with self._lock:
-                self.open_now -= 1
+            self.ends(talk)
             talk.close()
+
+    def ends(self, talk: _Talk) -> None:
+        """It counts no more among those that are open: before its client hears of it, and can open another one."""
+        with self._lock:
+            self.open_now -= not talk.has_ended
+            talk.has_ended = True
 
     def next_answer(self, stage: str) -> Answer:
         with self._lock:
@@ -195,6 +200,7 @@ class _Talk:
         self._file = connection.makefile("rb")
         self._mail = ""
         self._recipients: list[str] = []
+        self.has_ended = False
 
     def close(self) -> None:
         with contextlib.suppress(OSError):
@@ -226,6 +232,8 @@ class _Talk:
                 if self._give("DATA", "554 5.5.1 no valid recipients" if refused else None).startswith("354"):
                     self._take_message()
             else:
+                if verb == "QUIT":
+                    self._peer.ends(self)
                 self._give(verb)
                 if verb == "QUIT":
                     return
@@ -245,7 +253,10 @@ class _Talk:
         assert isinstance(answer, str | bytes)
         if self._peer.delay_seconds:
             time.sleep(self._peer.delay_seconds)
-        self._socket.sendall(answer if isinstance(answer, bytes) else answer.encode() + b"\r\n")
+        data = answer if isinstance(answer, bytes) else answer.encode() + b"\r\n"
+        if data.startswith(b"421"):
+            self._peer.ends(self)
+        self._socket.sendall(data)
         text = answer if isinstance(answer, str) else answer.decode("latin-1")
         if text.startswith("421"):
             raise _Ended
