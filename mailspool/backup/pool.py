@@ -17,7 +17,7 @@ import os
 import shutil
 import sqlite3
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -27,6 +27,7 @@ from mailspool.backup.disk import make_folder, sync_all_below
 from mailspool.backup.errors import BackupError
 from mailspool.backup.manifest import File, Header
 
+_NAMED: Final = "%Y-%m-%dT%H%M%SZ"
 UNFINISHED: Final = ".unfinished"
 PIECE_BYTES: Final = 256 * 1024
 _CANNOT_LINK: Final = frozenset({errno.EXDEV, errno.EPERM, errno.EACCES, errno.EMLINK, errno.EOPNOTSUPP, errno.ENOENT})
@@ -39,9 +40,10 @@ class Pool:
         self.root = root
         self._link = link
         self._previous = _Previous(work / "previous.sqlite3", newest(root))
-        self._name = f"{taken:%Y-%m-%dT%H%M%SZ}"
-        if (root / self._name).exists():
-            raise BackupError(f"There is a backup {root / self._name} already: wait a second.")
+        while (root / f"{taken:{_NAMED}}").exists():
+            # Of the same second: the next one's name is free, and stands after it.
+            taken += timedelta(seconds=1)
+        self._name = f"{taken:{_NAMED}}"
         for left in root.glob(f"*{UNFINISHED}"):
             shutil.rmtree(left)
         self.folder = root / f"{self._name}{UNFINISHED}"

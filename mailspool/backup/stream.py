@@ -8,7 +8,7 @@ import os
 import tarfile
 import tempfile
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Any, BinaryIO, Final
 
 from mailspool.backup import manifest
 from mailspool.backup.manifest import File, Header
@@ -23,7 +23,7 @@ class Stream:
     def __init__(self, out: BinaryIO, work: Path) -> None:
         self._out = out
         self._work = work
-        self._tar = tarfile.open(fileobj=out, mode="w|", format=tarfile.PAX_FORMAT, errors="surrogateescape")  # noqa: SIM115
+        self._tar = tarfile.open(fileobj=_Reader(out), mode="w|", format=tarfile.PAX_FORMAT, errors="surrogateescape")  # noqa: SIM115
         self.folder = work / "own"
         self.folder.mkdir(mode=0o700)
         self.linked = 0
@@ -69,6 +69,24 @@ def _member(path: str, size: int, mtime: int) -> tarfile.TarInfo:
     member = tarfile.TarInfo(path)
     member.size, member.mtime, member.mode = size, mtime // 1_000_000_000, 0o600
     return member
+
+
+class _Reader(io.RawIOBase):
+    """Whoever reads the tar. Once gone it is told nothing more: tarfile ends its work when it is forgotten, too."""
+
+    def __init__(self, out: BinaryIO) -> None:
+        super().__init__()
+        self._out = out
+        self._has_gone = False
+
+    def write(self, data: Any) -> int:
+        if self._has_gone:
+            return len(data)
+        try:
+            return self._out.write(data)
+        except OSError:
+            self._has_gone = True
+            raise
 
 
 class _Summed(io.RawIOBase):

@@ -169,12 +169,11 @@ def test_what_is_kept_and_not_needed_is_let_go_while_the_backup_runs(spooled: An
 
 
 def test_a_second_backup_reads_only_what_is_new(
-    manage: Manage, mail: dict[str, bytes], target: Path, spooled: Any, monkeypatch: pytest.MonkeyPatch
+    manage: Manage, mail: dict[str, bytes], target: Path, spooled: Any
 ) -> None:
     first = made(manage, target)
     keys = first["new_files"] - 4
     entry = spooled(subject="new")
-    _next_second(monkeypatch)
     second = made(manage, target)
     assert second["new_files"] == keys + 1
     assert second["messages"] == 5
@@ -232,18 +231,9 @@ def made_again(manage: Manage, target: Path) -> dict[str, Any]:
     return made(manage, target, "--copy")
 
 
-def _next_second(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Backups are named by the second."""
-    later = timezone.now() + timedelta(seconds=2)
-    monkeypatch.setattr(making.timezone, "now", lambda: later)
-
-
-def test_only_the_last_backups_are_kept_when_so_asked(
-    manage: Manage, mail: dict[str, bytes], target: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_only_the_last_backups_are_kept_when_so_asked(manage: Manage, mail: dict[str, bytes], target: Path) -> None:
     made(manage, target)
     deliver_all()
-    _next_second(monkeypatch)
     second = made(manage, target, "--keep", "1")
     assert second["removed_backups"] == 1
     assert [path.name for path in target.glob("*Z")] == [Path(second["backup"]).name]

@@ -352,6 +352,21 @@ def _piped(mailspool: MailspoolUnderTest, words: list[str], **files: Any) -> sub
     )
 
 
+def test_a_reader_that_goes_ends_a_backup_with_one_sentence(old: MailspoolUnderTest) -> None:
+    backup = subprocess.Popen(
+        [sys.executable, "manage.py", "backup", "-", "--quiet"],
+        env=old.env,
+        cwd=PROJECT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert backup.stdout is not None and backup.stderr is not None
+    backup.stdout.close()
+    said = backup.stderr.read().decode()
+    assert backup.wait(60) == 1
+    assert said.splitlines() == ["Whoever read the backup has gone: it is not whole."]
+
+
 def test_a_tar_that_is_cut_off_is_refused_and_nothing_is_touched(
     old: MailspoolUnderTest, untouched: MailspoolUnderTest, tmp_path: Path
 ) -> None:
