@@ -12,3 +12,8 @@ def try_lock(descriptor: int) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+def wait_for_lock(descriptor: int) -> None:
+    """The same as soon as nobody else has it. Raises OSError."""
+    fcntl.flock(descriptor, fcntl.LOCK_EX)

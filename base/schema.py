@@ -6,6 +6,7 @@ During an upgrade old programs run on a newer schema for a while, which each mig
 
 from __future__ import annotations
 
+import os
 import pkgutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,10 +15,12 @@ from importlib import import_module
 
 from django.apps import apps
 from django.apps.registry import Apps
+from django.conf import settings
 from django.db import connection
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
 
+from base.file_locks import wait_for_lock
 from base.phrases import first_few
 
 # Apps that earlier versions had: their tables may still be there, and nothing needs them.
@@ -123,9 +126,15 @@ def differences(models: Apps) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 @contextmanager
 def alone() -> Iterator[None]:
-    """One machine at a time changes the schema; others wait here, and then find nothing to do."""
+    """One at a time changes the schema and makes what an installation begins with; others wait here, and then find
+    nothing to do. Raises OSError."""
     if connection.vendor != "postgresql":
-        yield
+        descriptor = os.open(settings.HOME.schema_lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            wait_for_lock(descriptor)
+            yield
+        finally:
+            os.close(descriptor)
         return
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_lock(%s)", [_LOCK])

@@ -79,6 +79,11 @@ class Home:
         return self.root / "programs.lock"
 
     @property
+    def schema_lock(self) -> Path:
+        """Held by who changes the schema of an SQLite database."""
+        return self.root / "schema.lock"
+
+    @property
     def backup_lock(self) -> Path:
         """Held by whoever makes a backup, or restores one."""
         return self.root / "backup.lock"

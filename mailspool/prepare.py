@@ -48,21 +48,22 @@ def prepare(patience_seconds: float = DATABASE_PATIENCE_SECONDS, *, show_passwor
         if faults := [finding.sentence for finding in plug_ins() if finding.level is Level.FAULT]:
             raise CannotStart("\n".join(faults))
         availability.wait_for_database(patience_seconds)
+        # Two machines may begin at once, or a unit and somebody by hand.
         with schema.alone():
             schema_repair.mend()
             call_command("migrate", verbosity=0, interactive=False)
-        if fault := schema.examine().fault:
-            raise CannotStart(fault)
-        if missing := marks.settle():
-            raise CannotStart("\n".join(missing))
-        is_new = not User.objects.filter(role=Role.SYSTEM_ADMINISTRATOR).exists()
-        _copy_static_files()
-        call_command("firstadmin", show_password=show_password)
-        if is_new:
-            # Nobody reads what is sent to the administrator of a laptop.
-            address = str(settings.MAILSPOOL_ADMIN_EMAIL)
-            default_rules.make("" if address.endswith("@localhost") else address)
-            first_policy.make()
+            if fault := schema.examine().fault:
+                raise CannotStart(fault)
+            if missing := marks.settle():
+                raise CannotStart("\n".join(missing))
+            is_new = not User.objects.filter(role=Role.SYSTEM_ADMINISTRATOR).exists()
+            _copy_static_files()
+            call_command("firstadmin", show_password=show_password)
+            if is_new:
+                # Nobody reads what is sent to the administrator of a laptop.
+                address = str(settings.MAILSPOOL_ADMIN_EMAIL)
+                default_rules.make("" if address.endswith("@localhost") else address)
+                first_policy.make()
         if settings.REDIS_IS_EMBEDDED:
             # /readyz must not take the programs of an earlier run for this one's.
             programs.forget_those_here()

@@ -76,6 +76,18 @@ def test_prepare_makes_an_installation_from_the_unit_s_environment_alone(unit: U
     assert rules.keys() - told == silent
 
 
+@pytest.mark.sqlite
+def test_two_that_prepare_at_once_make_one_installation(unit: Unit, tmp_path: Path) -> None:
+    both = [Daemon(f"prepare-{n}", unit.command(), tmp_path / f"prepare-{n}.log", cwd=PROJECT) for n in (1, 2)]
+    for daemon in both:
+        daemon.start()
+    assert [daemon.wait(120) for daemon in both] == [0, 0], [daemon.log_tail() for daemon in both]
+    with closing(sqlite3.connect(unit.home / "mailspool.sqlite3")) as database:
+        [rules] = database.execute("SELECT max(n) FROM (SELECT count(*) AS n FROM spool_alertrule GROUP BY kind)")
+        [administrators] = database.execute("SELECT count(*) FROM accounts_user WHERE role = 'admin'")
+    assert (rules, administrators) == ((1,), (1,))
+
+
 @pytest.mark.postgresql
 def test_prepare_waits_for_a_database_that_comes_later(unit: Unit, tmp_path: Path) -> None:
     server = PostgresServer(durable=False)
