@@ -1,4 +1,4 @@
-"""Our own MTA-STS policy (RFC 8461 3.2): others then send mail for our domains encrypted, to this host alone."""
+"""Our own MTA-STS policy (RFC 8461 3.2): others send mail for our domains encrypted, to the hosts that it names."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from base.facts import fact
 from mailspool.dns_records.asking import addresses_of
 from mailspool.dns_records.names import our_domain
 from mailspool.dns_records.records import Verdict, missing, right, wrong
-from spool.delivery.policies import NotFetched, fetched_from
+from spool.delivery.policies import NotFetched, Policy, fetched_from
 from spool.models.settings import current
 
 # In seconds: a day while it is tried, then a week.
@@ -27,9 +27,20 @@ def policy_text() -> str:
     mode = current().mta_sts_mode
     if not mode:
         return ""
-    host = django_settings.MAILSPOOL_HOSTNAME.lower()
-    lines = ["version: STSv1", f"mode: {mode}", f"mx: {host}", f"max_age: {MAX_AGE_SECONDS[mode]}"]
+    named = [f"mx: {host}" for host in _hosts()]
+    lines = ["version: STSv1", f"mode: {mode}", *named, f"max_age: {MAX_AGE_SECONDS[mode]}"]
     return "".join(f"{line}\r\n" for line in lines)
+
+
+def _hosts() -> tuple[str, ...]:
+    """Those that the policy names, on all machines the same where settings say so."""
+    return current().policy_hosts or (django_settings.MAILSPOOL_HOSTNAME.lower(),)
+
+
+def allows(host: str) -> bool:
+    """Whether others who heed the policy send mail to that host; to all while there is none."""
+    mode = current().mta_sts_mode
+    return not mode or Policy(mode, _hosts(), MAX_AGE_SECONDS[mode]).allows(host)
 
 
 def policy_id() -> str:

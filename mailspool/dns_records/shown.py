@@ -133,7 +133,12 @@ def shown_key(key: DkimKey) -> Shown:
     elif key.state == KeyState.PREPARED:
         is_there = not key.found.endswith("there is no record yet")
         state = RecordState.WRONG if is_there else RecordState.MISSING
-        sentence = gettext("Nothing is signed by it yet: %(found)s.") % {"found": key.wrong}
+        said = (
+            gettext("It signs no more: %(found)s.")
+            if key.active
+            else gettext("Nothing is signed by it yet: %(found)s.")
+        )
+        sentence = said % {"found": key.wrong}
         if key.send_problem:
             sentence += gettext(" It could not be put there: %(send_problem)s.") % {"send_problem": key.unsent}
     else:

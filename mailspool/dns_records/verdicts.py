@@ -34,8 +34,7 @@ _MOST_SHOWN: Final = 5
 
 def mx(records: Sequence[str], domain: str, host: Host) -> Verdict:
     """Where mail for a domain goes (RFC 5321 5.1, RFC 7505)."""
-    named = sorted((int(number), name) for number, _, name in (record.partition(" ") for record in records))
-    names = [name for _, name in named]
+    names = exchanges(records)
     if not names:
         return missing(fact("Mail for %(domain)s finds no mail server.", domain=domain))
     if "" in names or "." in names:
@@ -55,6 +54,24 @@ def mx(records: Sequence[str], domain: str, host: Host) -> Verdict:
             return unknown(whole(error.fact))
     return wrong(
         fact("Mail for %(domain)s goes to %(hosts)s, and not here.", domain=domain, hosts=few(names, _MOST_SHOWN))
+    )
+
+
+def exchanges(records: Sequence[str]) -> list[str]:
+    """The hosts that MX records name, in the order in which they are tried."""
+    return [
+        name for _, name in sorted((int(number), name) for number, _, name in (one.partition(" ") for one in records))
+    ]
+
+
+def not_in_policy(hosts: Sequence[str]) -> Verdict:
+    """Of hosts that our own MTA-STS policy leaves out (RFC 8461 4.1)."""
+    return wrong(
+        fact(
+            "Who heeds the MTA-STS policy of this server sends nothing to %(hosts)s: Settings says which hosts it"
+            " names.",
+            hosts=few(hosts, _MOST_SHOWN),
+        )
     )
 
 

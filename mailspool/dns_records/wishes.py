@@ -12,8 +12,8 @@ from cryptography import x509
 from mailspool.dns_records import block_lists as block_lists_say
 from mailspool.dns_records import policy, verdicts
 from mailspool.dns_records.host import Host
-from mailspool.dns_records.records import Wish
-from spool.models.dns import BLOCK_LIST
+from mailspool.dns_records.records import Verdict, Wish
+from spool.models.dns import BLOCK_LIST, RecordState
 
 
 def of_domain(domain: str, host: Host, policy_id: str) -> list[Wish]:
@@ -22,7 +22,7 @@ def of_domain(domain: str, host: Host, policy_id: str) -> list[Wish]:
     `policy_id` is the id of the MTA-STS policy that is served for it, empty without one.
     """
     wishes = [
-        Wish("MX", domain, "MX", f"10 {host.name}.", partial(verdicts.mx, domain=domain, host=host)),
+        Wish("MX", domain, "MX", f"10 {host.name}.", partial(_mx, domain=domain, host=host)),
         _spf(domain, host, "mx"),
         Wish("DMARC", f"_dmarc.{domain}", "TXT", _dmarc_of(domain), partial(verdicts.dmarc, domain=domain)),
         Wish(
@@ -41,6 +41,15 @@ def of_domain(domain: str, host: Host, policy_id: str) -> list[Wish]:
         Wish("TLS-RPT", f"_smtp._tls.{domain}", "TXT", f"v=TLSRPTv1; rua=mailto:postmaster@{domain}", verdicts.tls_rpt),
         Wish("DNSSEC", domain, "DS", "", partial(verdicts.dnssec, domain=domain), by_resolver=True),
     ]
+
+
+def _mx(records: Sequence[str], domain: str, host: Host) -> Verdict:
+    """Where mail for a domain goes, and may go by our own MTA-STS policy."""
+    verdict = verdicts.mx(records, domain, host)
+    if verdict.state != RecordState.RIGHT:
+        return verdict
+    left_out = [name for name in verdicts.exchanges(records) if not policy.allows(name)]
+    return verdicts.not_in_policy(left_out) if left_out else verdict
 
 
 def _dmarc_of(domain: str) -> str:

@@ -8,11 +8,11 @@ from typing import Final
 import dns.asyncresolver
 
 from base import resolvers
-from spool.delivery.remote.mta_sts import HTTPS_PORT, parse_record
+from spool.delivery.remote.mta_sts import HTTPS_PORT, Policy, parse_record
 from spool.delivery.remote.policy_fetch import NotFetched, fetch
 from spool.delivery.remote.validation import State, Validation
 
-__all__ = ["NotFetched", "State", "fetched_from", "parse_record", "tried_resolver"]
+__all__ = ["NotFetched", "Policy", "State", "fetched_from", "parse_record", "tried_resolver"]
 
 MOST_NAMED: Final = 3
 

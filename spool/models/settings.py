@@ -22,6 +22,7 @@ from spool.models.validation import certificate_complaint, lmtp_complaint
 
 USUAL_BLOCK_LISTS: Final = "zen.spamhaus.org\nbl.spamcop.net\nb.barracudacentral.org"
 MOST_BLOCK_LISTS: Final = 20
+MOST_POLICY_HOSTS: Final = 20
 
 
 def parse_retry_intervals(text: str) -> tuple[timedelta, ...]:
@@ -64,6 +65,27 @@ def parse_block_lists(text: str) -> tuple[str, ...]:
 def validate_block_lists(text: str) -> None:
     """Field validator."""
     parse_block_lists(text)
+
+
+def parse_policy_hosts(text: str) -> tuple[str, ...]:
+    """The mail hosts of our own MTA-STS policy, one a line: names, or patterns as `*.example.org` (RFC 8461 3.2). Raises
+    ValidationError."""
+    hosts = []
+    for line in filter(None, map(str.strip, text.splitlines())):
+        wildcard = "*." if line.startswith("*.") else ""
+        try:
+            hosts.append(wildcard + normalise_domain(line.removeprefix("*.")))
+        except InvalidAddress as error:
+            raise ValidationError(f"{line[:80]}: {error}") from error
+    hosts = list(dict.fromkeys(hosts))
+    if len(hosts) > MOST_POLICY_HOSTS:
+        raise ValidationError(_("No more than %(most)s hosts can be named.") % {"most": MOST_POLICY_HOSTS})
+    return tuple(hosts)
+
+
+def validate_policy_hosts(text: str) -> None:
+    """Field validator."""
+    parse_policy_hosts(text)
 
 
 def parse_move_roots(text: str) -> tuple[Path, ...]:
@@ -336,6 +358,17 @@ class Settings(OneRow):
             " encrypted, and to this host alone. DNS records shows what it needs."
         ),
     )
+    mta_sts_hosts = models.TextField(
+        _lazy("hosts of our own MTA-STS policy"),
+        blank=True,
+        default="",
+        db_default="",
+        validators=[validate_policy_hosts],
+        help_text=_lazy(
+            "All mail hosts to which MX records of our domains lead, on other machines too; a name a line, or"
+            " *.example.org. Others send mail to no host that is missing here. Empty: this host alone."
+        ),
+    )
     rewrite_forwarded_senders = models.BooleanField(
         _lazy("rewrite senders of forwards (SRS)"),
         default=True,
@@ -504,6 +537,7 @@ class Settings(OneRow):
                 "honour_dane",
                 "honour_mta_sts",
                 "mta_sts_mode",
+                "mta_sts_hosts",
                 "send_tls_reports",
                 "private_hosts",
                 "rewrite_forwarded_senders",
@@ -585,6 +619,10 @@ class Settings(OneRow):
     @property
     def block_lists(self) -> tuple[str, ...]:
         return parse_block_lists(self.own_block_lists)
+
+    @property
+    def policy_hosts(self) -> tuple[str, ...]:
+        return parse_policy_hosts(self.mta_sts_hosts)
 
     @property
     def lifetime(self) -> timedelta:

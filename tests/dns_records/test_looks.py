@@ -67,6 +67,28 @@ def test_mx(records: list[str], state: RecordState, words: str, dns: DNSServer) 
 
 
 @pytest.mark.parametrize(
+    ("mx", "named", "state"),
+    [
+        ("alias.example.org", "", WRONG),
+        ("alias.example.org", "alias.example.org", RIGHT),
+        ("alias.example.org", "MAIL.example.org\n *.example.org\n", RIGHT),
+        (HOST_NAME, "", RIGHT),
+        (HOST_NAME, "alias.example.org", WRONG),
+    ],
+)
+def test_an_mx_that_our_own_mta_sts_policy_does_not_name_gets_no_mail(
+    mx: str, named: str, state: RecordState, dns: DNSServer
+) -> None:
+    Settings.objects.update_or_create(pk=1, defaults={"mta_sts_mode": "enforce", "mta_sts_hosts": named})
+    OneRow.forget()
+    dns.add("alias.example.org", "A", ADDRESS)
+    dns.add(DOMAIN, "MX", f"10 {mx}.")
+    found = looked("MX")
+    assert found.state == state
+    assert (f"sends nothing to {mx}" in found.sentence) == (state is WRONG)
+
+
+@pytest.mark.parametrize(
     ("records", "state", "words", "wanted"),
     [
         ([], MISSING, "Nobody can tell", "v=spf1 mx -all"),
@@ -143,6 +165,9 @@ def test_dkim_keys_come_with_their_records_and_without_one_it_is_said(dns: DNSSe
     dns.clear(key.name)
     dns.add(key.name, "TXT", '"v=DKIM1; p="')
     assert looked("DKIM").state == WRONG
+    assert "signed by it yet" in looked("DKIM").sentence
+    DkimKey.objects.update(active=NOW)
+    assert "signs no more" in looked("DKIM").sentence
 
 
 class TestHost:

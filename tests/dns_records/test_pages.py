@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 import pytest
+from django.core.exceptions import ValidationError
 from django.test import Client
 
 from accounts.models import Domain
@@ -95,8 +96,8 @@ def test_what_a_stranger_has_put_into_the_dns_is_text(administrator: Client, dns
     assert "<script>alert(1)" not in page and "&lt;script&gt;" in page
 
 
-def serve_policy(mode: str) -> None:
-    Settings.objects.update_or_create(pk=1, defaults={"mta_sts_mode": mode})
+def serve_policy(mode: str, hosts: str = "") -> None:
+    Settings.objects.update_or_create(pk=1, defaults={"mta_sts_mode": mode, "mta_sts_hosts": hosts})
     OneRow.forget()
 
 
@@ -108,6 +109,26 @@ class TestPolicy:
         answer = client.get(self.URL, headers={"host": f"mta-sts.{DOMAIN}"})
         assert answer.content.decode() == (f"version: STSv1\r\nmode: enforce\r\nmx: {HOST_NAME}\r\nmax_age: 604800\r\n")
         assert answer["Content-Type"] == "text/plain; charset=utf-8"
+
+    def test_it_names_the_hosts_that_settings_say_on_every_machine(self, client: Client) -> None:
+        serve_policy("testing", "mx1.example.org\nMX2.example.org\n")
+        answer = client.get(self.URL, headers={"host": f"mta-sts.{DOMAIN}"})
+        assert b"\r\nmx: mx1.example.org\r\nmx: mx2.example.org\r\n" in answer.content
+
+    @pytest.mark.parametrize(
+        "hosts",
+        [
+            "mx 1.example.org",
+            "*",
+            "*.",
+            "mx.*.org",
+            "a\nmx: b@c",
+            "\n".join(["x.org"] * 2 + [f"h{n}.org" for n in range(21)]),
+        ],
+    )
+    def test_what_is_no_host_is_refused(self, hosts: str, db: None) -> None:
+        with pytest.raises(ValidationError):
+            Settings(mta_sts_hosts=hosts).full_clean()
 
     @pytest.mark.parametrize(
         ("mode", "host"),
