@@ -35,8 +35,8 @@ WRONG = [
     ("retry_intervals_minutes", "nan", "is not between 0 and 10080"),
     ("retry_intervals_minutes", "inf", "is not between 0 and 10080"),
     ("source_address", "127.0.0", "Enter a valid IPv4 or IPv6 address"),
-    ("tls_policy", "sometimes", "not a valid choice|not one of the available choices"),
-    ("local_store", "mbox", "not a valid choice|not one of the available choices"),
+    ("tls_policy", "sometimes", "sometimes is none of: |not one of the available choices"),
+    ("local_store", "mbox", "mbox is none of: |not one of the available choices"),
     ("local_store", "lmtp", "LMTP delivery needs the address of the mail store"),
     ("lmtp_address", "localhost", "neither host:port"),
     ("lmtp_address", "localhost:99999", "neither host:port"),
@@ -110,6 +110,15 @@ class TestCommand:
     def test_what_is_neither_on_nor_off_is_refused(self, manage: Manage) -> None:
         refused = manage("settings", "set", "private_hosts", "perhaps")
         assert (refused.status, refused.err.strip()) == (1, "private_hosts: perhaps is neither on nor off.")
+
+    def test_what_is_none_of_a_few_words_is_refused_with_the_words(self, manage: Manage) -> None:
+        refused = manage("settings", "set", "mta_sts_mode", "on")
+        assert (refused.status, refused.err.strip()) == (
+            1,
+            "mta_sts_mode: on is none of: '' (None), testing (Testing: others report what would fail),"
+            " enforce (Enforce).",
+        )
+        assert manage("settings", "set", "mta_sts_mode", "").status == 0
 
     def test_what_is_not_there_or_not_understood(self, manage: Manage) -> None:
         unknown = manage("settings", "get", "colour")

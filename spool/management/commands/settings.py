@@ -154,8 +154,14 @@ class Command(TerminalCommand):
         changes.save(Actor.at_the_shell(), row)
 
     def _meant(self, model: type[OneRow], name: str, value: str) -> object:
-        """What is switched on or off has more words for that than Django reads."""
-        if not isinstance(model._meta.get_field(name), BooleanField):
+        """What is switched on or off has more words for that than Django reads; what is one of a few is told them."""
+        field = model._meta.get_field(name)
+        if choices := getattr(field, "flatchoices", None):
+            if value not in (str(word) for word, _ in choices):
+                words = ", ".join(f"{word or repr('')} ({label})" for word, label in choices)
+                self._refuse(f"{name}: {value or repr('')} is none of: {words}.")
+            return value
+        if not isinstance(field, BooleanField):
             return value
         if value.lower() not in _SWITCH:
             self._refuse(f"{name}: {value or 'nothing'} is neither on nor off.")
