@@ -342,17 +342,26 @@ def commit(writer: store.Writer, submissions: Sequence[Submission]) -> list[str]
             with together:
                 insert_rows(stored, now, settings)
             stored.wait()
-    except (DatabaseError, OSError) as error:
+    except Exception as error:  # a message that nobody thought of leaves as little behind as a disk that is full
         stored.wait()
-        log.error("a batch of %d messages could not be committed: %s", len(submissions), error)
+        is_known = isinstance(error, DatabaseError | OSError)
+        log.error(
+            "a batch of %d messages could not be committed: %r",
+            len(submissions),
+            error,
+            exc_info=None if is_known else error,
+        )
         full = statements.says_full(error)
         if full or not _is_committed(stored, now, settings, again=undecided.lost_connection(error)):
             forsake(stored, error)
             raise (SpoolFull() if full else IntakeUnavailable()) from error
-    acceptance.accepted(stored.submissions, stored.file_names)
-    undecided.settle()
-    if stored.subspool == IN_DATABASE:
-        _remove_spilled(stored.submissions)
+    try:
+        acceptance.accepted(stored.submissions, stored.file_names)
+        undecided.settle()
+        if stored.subspool == IN_DATABASE:
+            _remove_spilled(stored.submissions)
+    except Exception:  # they are taken, whatever becomes of this
+        log.exception("messages are taken, but not all that follows from it was done")
     return stored.file_names
 
 

@@ -22,7 +22,7 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 
-from django.db import DataError, close_old_connections, connections
+from django.db import InterfaceError, OperationalError, close_old_connections, connections
 
 from spool.files import store
 from spool.flow import doorbell, intake, local_bell
@@ -36,6 +36,9 @@ log = logging.getLogger(__name__)
 
 # How long a thread may keep the interpreter from another one; the two that write files are mostly in system calls.
 SWITCH_SECONDS = 0.0005
+
+# The disk or the database: no message is to blame.
+_OUTAGES = (OperationalError, InterfaceError, OSError)
 
 Result = str | IntakeError
 
@@ -178,11 +181,12 @@ def _commit(writer: store.Writer, batch: Sequence[Submission]) -> Sequence[Resul
         return intake.commit(writer, batch)
     except IntakeError as error:
         close_old_connections()
-        if len(batch) > 1 and isinstance(error.__cause__, DataError):
-            # The database can't keep something in one of them: that is no reason to refuse the others.
-            return [result for submission in batch for result in _commit(writer, [submission])]
-        return [type(error)()] * len(batch)
+        if error.__cause__ is None or isinstance(error.__cause__, _OUTAGES):
+            return [type(error)()] * len(batch)
     except Exception:  # the edge of the process: one bad batch must not end intake
         log.exception("intake failed")
         connections.close_all()
-        return [IntakeUnavailable()] * len(batch)
+    if len(batch) > 1:
+        # There is something in one of them that can't be kept: that is no reason to refuse the others.
+        return [result for submission in batch for result in _commit(writer, [submission])]
+    return [IntakeUnavailable()]

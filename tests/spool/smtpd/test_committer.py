@@ -113,16 +113,35 @@ def test_a_batch_that_fails_is_refused_and_the_next_one_is_not(home: Home) -> No
     with_committer(work)
 
 
-@pytest.mark.postgresql
+def _too_long() -> Submission:
+    submission = a_submission()
+    submission.envelope.envid = "x" * 1000
+    return submission
+
+
+def _no_text() -> Submission:
+    """Half a character, which no encoding has: found only when the rows are written, after the files."""
+    submission = a_submission()
+    submission.envelope.envid = "\udc80"
+    return submission
+
+
+def _no_content() -> Submission:
+    return Submission(a_submission().envelope)
+
+
+@pytest.mark.parametrize(
+    "bad", [pytest.param(_too_long, marks=pytest.mark.postgresql), _no_text, _no_content], ids=lambda bad: bad.__name__
+)
 @pytest.mark.django_db(transaction=True)
-def test_one_message_that_the_database_cannot_keep_does_not_take_the_others_with_it(home: Home) -> None:
+def test_one_message_that_can_not_be_kept_does_not_take_the_others_with_it(
+    home: Home, bad: Callable[[], Submission]
+) -> None:
     results: list[str | BaseException] = []
 
     async def work(committer: Committer, deaths: list[str]) -> None:
         os.kill(committer._pid, signal.SIGSTOP)
-        bad = a_submission()
-        bad.envelope.envid = "x" * 1000
-        answers = [committer.submit(submission) for submission in (a_submission(), bad, a_submission())]
+        answers = [committer.submit(submission) for submission in (a_submission(), bad(), a_submission())]
         os.kill(committer._pid, signal.SIGCONT)
         results.extend(await asyncio.gather(*answers, return_exceptions=True))
 
@@ -130,6 +149,7 @@ def test_one_message_that_the_database_cannot_keep_does_not_take_the_others_with
     first, second, third = results
     assert isinstance(second, IntakeUnavailable)
     assert {first, third} == set(Entry.objects.values_list("file_name", flat=True))
+    assert {path.name for path in home.spool.rglob("*.eml")} == {first, third}, "nor does it leave a file"
 
 
 @pytest.mark.django_db(transaction=True)
