@@ -207,14 +207,11 @@ def record(
         if stored is not None:
             intake.forsake(stored, error)
         raise
-    note_dead(reports, now)
-    recorded = list(_recorded(decisions, held, settled, stored))
-    tally.results(recorded, now)
-    if mail_log.is_on():
-        mail_log.write_all(results.events_of(recorded, now))
-        held_back = ((one.entry, one.entry.held_back) for one in recorded)
-        mail_log.write_all(decided.resting((entry, wait) for entry, wait in held_back if wait is not None))
-        mail_log.write_all(decided.resting(_put_off(recorded)))
+    try:
+        note_dead(reports, now)
+        _tell(list(_recorded(decisions, held, settled, stored)), now)
+    except Exception:  # they are recorded, whatever becomes of this, and are not to be so again
+        log.exception("results are recorded, but not all was told of them")
     undecided.settle()
     with_file = held.keys() - without_file
     ended += [decision.report.entry.path for decision in finished if decision.report.entry.id in with_file]
@@ -224,6 +221,16 @@ def record(
             remove(path)
         except OSError as error:
             log.error("%s could not be removed, the doctor will find it: %s", path, error)
+
+
+def _tell(recorded: Sequence[Recorded], now: datetime) -> None:
+    """Count what is committed, and write it into the mail log."""
+    tally.results(recorded, now)
+    if mail_log.is_on():
+        mail_log.write_all(results.events_of(recorded, now))
+        held_back = ((one.entry, one.entry.held_back) for one in recorded)
+        mail_log.write_all(decided.resting((entry, wait) for entry, wait in held_back if wait is not None))
+        mail_log.write_all(decided.resting(_put_off(recorded)))
 
 
 def _children(decisions: Sequence[Decision], stored: intake.Stored) -> list[tuple[int, LeasedEntry]]:

@@ -281,6 +281,9 @@ class Pass:
         # One that is here already has lapsed: it must not be sent twice, and is given back when its turn comes.
         here.leased = [entry for entry in here.leased if entry.id not in self._working]
         self._working.take(here.leased)
+        if here.failed:
+            self._failed += here.failed
+            self._event.set()
         if here.more or here.more_local:
             self._call_others(live)
         if not here.leased:

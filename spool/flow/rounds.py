@@ -60,6 +60,8 @@ PATIENCE_SECONDS = 600.0
 PATIENCE_WHILE_AWAY_SECONDS = 24 * 3600.0
 # How often somebody without the files of the others looks at what is due.
 ELSEWHERE_PAUSE = timedelta(seconds=2)
+# The database is away: no entry is to blame.
+OUTAGES = (OperationalError, InterfaceError)
 # Leases that took longer to be written are not worked on.
 MOST_LATE_SECONDS = leases.LEASE.total_seconds() / 2
 
@@ -96,11 +98,21 @@ class Round:
     low_waits: bool = False
     no_local: bool = False
     stages: list[Stage] = field(default_factory=list)
+    # What was leased, and could not be made ready.
+    failed: list[Failure] = field(default_factory=list)
 
     @property
     def straight(self) -> bool:
         """Whether no stage but the delay stands before delivery."""
         return all(isinstance(stage, DeliveryDelay) for stage in self.stages)
+
+
+def _complete(entries: Sequence[LeasedEntry], settings: Settings, now: datetime) -> None:
+    """Look up what is to be known of entries before they go on."""
+    if settings.rewrite_forwarded_senders:
+        rewrite_senders(entries)
+    add_list_fields(entries)
+    refuse_suppressed(entries, now)
 
 
 class Rounds:
@@ -221,11 +233,28 @@ class Rounds:
             leases.give_back(self._owner, [entry.id for entry in leased], timezone.now())
             return []
         self._bound(leased, want.held_bytes)
-        if here.settings.rewrite_forwarded_senders:
-            rewrite_senders(leased)
-        add_list_fields(leased)
-        refuse_suppressed(leased, now)
-        return leased
+        return self._completed(leased, here, now)
+
+    def _completed(self, leased: list[LeasedEntry], here: Round, now: datetime) -> list[LeasedEntry]:
+        """The entries with what is looked up for them. One with which that fails is a failure of its own: a pass that
+        ended by it would be followed by another one, for ever. Raises OperationalError and InterfaceError."""
+        try:
+            _complete(leased, here.settings, now)
+            return leased
+        except OUTAGES:
+            raise
+        except Exception as error:  # the edge of a message
+            log.error("%d messages could not be made ready together: %r", len(leased), error)
+        good = []
+        for entry in leased:
+            try:
+                _complete([entry], here.settings, now)
+                good.append(entry)
+            except OUTAGES:
+                raise
+            except Exception:  # the edge of a message
+                here.failed.append(Failure(entry, traceback.format_exc()))
+        return good
 
     def _bound(self, leased: Sequence[LeasedEntry], room_bytes: int) -> None:
         """Give files, or copies of their rows, to those for whose content there is no room in memory."""

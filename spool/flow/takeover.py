@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
+from django.db import Error as DatabaseError
 from django.utils import timezone
 
 from base import clock
@@ -68,6 +69,10 @@ class Takeover:
                     if left is not None:
                         try:
                             self._settle(left)
+                        except DatabaseError:
+                            raise
+                        except Exception:  # one file of answers must not keep all mail from being taken up
+                            log.exception("%s could not be recorded, some mail may be sent again", path)
                         finally:
                             left.close()
         self._looked, self._kept_out = now, None

@@ -12,7 +12,7 @@ from django.db import OperationalError
 from spool.delivery.deliveries import Deliveries
 from spool.delivery.remote.transport import Transport
 from spool.dsn import notices
-from spool.flow import outcomes
+from spool.flow import outcomes, rounds
 from spool.message.envelope import LeasedEntry
 from spool.models import Entry, Trace
 from spool.models.entry import Status
@@ -177,3 +177,33 @@ def test_a_message_that_can_not_be_handed_over_for_delivery_holds_up_no_other(
     entry = Entry.objects.get()
     assert (entry.sender, entry.attempts) == (POISON, 1)
     assert "nobody thought of this" in entry.last_error
+
+
+def test_a_message_that_can_not_be_made_ready_holds_up_no_other(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
+    rewrite = rounds.rewrite_senders
+
+    def fragile(entries: Sequence[LeasedEntry]) -> None:
+        if any(entry.sender == POISON for entry in entries):
+            raise LookupError("unknown encoding")
+        rewrite(entries)
+
+    monkeypatch.setattr(rounds, "rewrite_senders", fragile)
+    for sender in (POISON, ANN, ANN):
+        spool.take(sender=sender)
+    spool.work()
+    assert len(spool.peer.taken) == 2
+    assert Entry.objects.values_list("sender", "failures").get() == (POISON, 1)
+
+
+def test_what_fails_when_it_is_told_of_results_does_not_have_them_recorded_twice(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*args: Any) -> None:
+        raise ValueError("nobody thought of this")
+
+    monkeypatch.setattr(outcomes, "_tell", fail)
+    spool.take([BOB, CARL])
+    spool.work()
+    assert sorted(Trace.objects.values_list("recipient", "outcome")) == [(BOB, "delivered"), (CARL, "delivered")]
+    assert not Entry.objects.exists()
+    assert list(django_settings.HOME.spool.rglob("*.eml")) == []
