@@ -15,6 +15,7 @@ from email.policy import SMTP
 from email.utils import format_datetime, make_msgid
 
 from django.conf import settings as django_settings
+from django.db import InterfaceError, OperationalError
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone, translation
@@ -99,6 +100,11 @@ def _send(user: User, items: Sequence[Item], settings: AntispamSettings, now: da
         intake.accept([Submission(envelope, _message(user, items, settings, now))])
     except (RefusedRecipient, intake.IntakeError) as error:
         log.warning("%s gets no digest: %s", user.email, getattr(error, "reply", "") or error)
+        return False
+    except (OperationalError, InterfaceError):
+        raise
+    except Exception:  # the edge of a digest: it tells of what strangers wrote, and the others are to get theirs
+        log.exception("%s gets no digest", user.email)
         return False
     return True
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db import transaction
+from django.db import InterfaceError, OperationalError, transaction
 from django.db.models import Max
 
 from spool.alerts.outbox import tell
 from spool.alerts.watches import NotNow, watch_of
 from spool.models import AlertEvent, AlertRule
 from spool.monitoring.names import machine
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +46,20 @@ def decide(
 
 
 def look(now: datetime) -> None:
-    """Look at every rule, and begin and end alerts. Raises django.db.Error."""
+    """Look at every rule, and begin and end alerts. Raises OperationalError and InterfaceError.
+
+    A rule that can't be looked at, whatever its watch met, keeps no other from being looked at.
+    """
     rules = list(AlertRule.objects.filter(enabled=True))
-    for kind in {rule.kind for rule in rules}:
-        watch_of(kind).prepare()
+    prepared: dict[str, bool] = {}
     for rule in rules:
         try:
+            if rule.kind not in prepared:
+                prepared[rule.kind] = False
+                watch_of(rule.kind).prepare()
+                prepared[rule.kind] = True
+            if not prepared[rule.kind]:
+                continue
             with transaction.atomic():
                 # Another process may be looking too.
                 locked = AlertRule.objects.select_for_update().filter(pk=rule.pk, enabled=True).first()
@@ -56,6 +67,10 @@ def look(now: datetime) -> None:
                     _look_at(locked, now)
         except NotNow:
             continue
+        except (OperationalError, InterfaceError):
+            raise
+        except Exception:  # the edge of a rule
+            log.exception("the alert rule %s could not be looked at", rule.name, extra={"seldom": True})
     for event in AlertEvent.objects.filter(ended=None, is_test=False).exclude(rule__enabled=True):
         # Its rule was switched off or removed: nobody watches it any more.
         event.ended = now

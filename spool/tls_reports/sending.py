@@ -16,6 +16,7 @@ from typing import Final
 import dns.exception
 import dns.resolver
 from django.conf import settings as django_settings
+from django.db import InterfaceError, OperationalError
 from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
@@ -112,7 +113,12 @@ def send_due(now: datetime) -> None:
     done = [one.done for one in mine]
     answers = at_once(lambda one: _ask_and_post(*one), list(zip(reports, done, strict=True)), THREADS)
     for row, report, answer in zip(mine, reports, answers, strict=True):
-        _conclude(row, report, answer, now)
+        try:
+            _conclude(row, report, answer, now)
+        except (OperationalError, InterfaceError):
+            raise
+        except Exception:  # the edge of a report: it is tried again, and the others are to be sent
+            log.exception("the TLS report for %s could not be concluded", row.domain)
 
 
 def _reports_of(rows: Sequence[TLSReport]) -> list[Report]:

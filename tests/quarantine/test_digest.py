@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes, policy
 from email.message import EmailMessage
+from typing import Any
 
 import pytest
 from django.core import signing
@@ -98,6 +99,24 @@ def test_users_are_told_of_their_own_mail_without_a_link(
     assert links(by_person["ann@example.org"]) == []
     # Nor does anybody get one for a virus.
     assert len(links(by_person["boss@example.org"])) == 1
+
+
+def test_a_digest_that_can_not_be_made_keeps_nobody_else_from_theirs(
+    people: tuple[User, User], quarantined: Callable[..., Item], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = digest._message
+
+    def fragile(user: User, *arguments: Any) -> bytes:
+        if user.email == "boss@example.org":
+            raise LookupError("unknown encoding")
+        return made(user, *arguments)
+
+    monkeypatch.setattr(digest, "_message", fragile)
+    on(DigestFor.BOTH)
+    quarantined(sender="ann@example.org")
+    assert digest.send_due(NOON) == 1
+    assert [message["To"] for message in sent()] == ["ann@example.org"]
+    assert digest.send_due(NOON + timedelta(minutes=1)) == 0, "it had its turn today"
 
 
 def test_nobody_learns_from_a_digest_who_else_got_a_message(

@@ -93,6 +93,21 @@ def test_the_depth_and_the_age_of_the_spool_are_watched() -> None:
     assert not AlertEvent.objects.filter(ended=None).exists()
 
 
+def test_a_rule_that_can_not_be_looked_at_keeps_no_other_from_being_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*arguments: Any) -> Any:
+        raise LookupError("nobody thought of this")
+
+    a_rule()
+    a_rule(AlertKind.DEPTH, 1)
+    take_in(a_submission())
+    for place in ("prepare", "values"):
+        AlertEvent.objects.all().delete()
+        with monkeypatch.context() as patched:
+            patched.setattr(type(watch_of(AlertKind.SENDER)), place, fail)
+            watching.look(timezone.now())
+        assert AlertEvent.objects.get().kind == "depth", place
+
+
 def test_a_bounce_rate_is_made_of_enough_recipients_only() -> None:
     rule = a_rule(AlertKind.BOUNCES, 20, at_least=10)
     ending: traffic_batches.Ending = ("delivered", "remote", "a@b.test", "192.0.2.7", "x@y.test", NOW.isoformat())
