@@ -12,6 +12,7 @@ from accounts.addresses import key_of
 from accounts.models import Alias, Domain, MailingList, Role, User
 from accounts.reach import Right, has
 from base.actions.action import NotAllowed
+from base.facts import fact
 
 __all__ = ["SYSTEM", "Actor", "NotAllowed"]
 
@@ -87,7 +88,7 @@ class Actor:
             return
         if user.is_staff:
             raise NotAllowed(
-                _("Only a system administrator may do that to %(user)s, who works in the console.") % {"user": user}
+                fact("Only a system administrator may do that to %(user)s, who works in the console.", user=user.email)
             )
         self.require_domain(user.domain)
 

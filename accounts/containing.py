@@ -156,6 +156,7 @@ class ContainAgain(UserAction):
     """Ends connections and holds mail that came in since the account was contained."""
 
     name, label, icon = "contain-again", _lazy("Hold new mail as well"), "gpp_maybe"
+    effect_text = _lazy("Its connections end, and mail that came in since the account was contained is put on hold.")
     recorded = "contain"
     menu_kinds = ()
     in_transaction = False
@@ -308,7 +309,7 @@ def _open_of(target: Target) -> Containment:
     found = Containment.objects.open().select_related("user").filter(user=target.rows[0]).first()
     if found is None:
         raise Refused(
-            _("%(target)s is not contained; somebody may have opened the account meanwhile.") % {"target": target}
+            fact("%(target)s is not contained; somebody may have opened the account meanwhile.", target=str(target))
         )
     return found
 

@@ -161,6 +161,8 @@ def _import(event: Event) -> str:
 sentences.of_titles(
     {
         "change defaults": _lazy("Change defaults"),
+        "contain": _lazy("Contain"),
+        "undo contain": _lazy("Restore access"),
         "drop connections": _lazy("Drop connections"),
         "export accounts": _lazy("Export accounts"),
         "import accounts": _lazy("Import accounts"),

@@ -11,7 +11,7 @@ The templates are collected for the catalogues (`make messages`) like those of g
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
@@ -104,9 +104,15 @@ def label(text: Text) -> Fact:
     return Fact(in_source(lambda: text))
 
 
-def as_said(text: str) -> Fact:
-    """What was said in English by an error: a sentence of ours without places is shown in the reader's language."""
-    return Fact(text)
+def of_error(error: Exception, say: Callable[[Exception], str] = str) -> Fact:
+    """What an error says: the fact that it was raised with, else its sentence.
+
+    A sentence of ours that has no places in it is shown in the reader's language too; any other stays as it was said.
+    """
+    if isinstance(error, FactError):
+        return error.fact
+    first = error.args[0] if error.args else None
+    return first if isinstance(first, Fact) else Fact(in_source(lambda: say(error)).replace("%", "%%"))
 
 
 def whole(of: Fact) -> Fact:

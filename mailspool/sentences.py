@@ -44,6 +44,50 @@ def _published(event: Event) -> str:
     }
 
 
+sentences.of_kinds(
+    dict.fromkeys(
+        (
+            "DKIM key",
+            "DNS update server",
+            "SMTP block",
+            "alert rule",
+            "alias",
+            "antispam settings",
+            "antivirus settings",
+            "blacklist entry",
+            "check",
+            "destination rule",
+            "domain",
+            "guard policy",
+            "list",
+            "list member",
+            "login block",
+            "login protection",
+            "route",
+            "settings",
+            "signing in",
+            "source address",
+            "suppression",
+            "throttling settings",
+            "trusted sender",
+            "user",
+            "whitelist entry",
+        ),
+        "",
+    )
+)
+sentences.of_kinds(
+    {
+        "destination": gettext_lazy("destination"),
+        "domain defaults": gettext_lazy("defaults of domains"),
+        "domain user defaults": gettext_lazy("a domain's defaults of users"),
+        "ip": gettext_lazy("IP address"),
+        "job": gettext_lazy("job"),
+        "machine": gettext_lazy("machine"),
+        "sender": gettext_lazy("sender"),
+        "user defaults": gettext_lazy("defaults of users"),
+    }
+)
 sentences.of_titles(
     {
         "job-retry": gettext_lazy("Run jobs again"),

@@ -4,7 +4,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as _lazy
 
 from base.audit import sentences
-from spool.sentences import counted
+from quarantine.filters import ItemFilter
+from spool.sentences import counted, in_words
 
 _UNLISTED = {"allow": _lazy("No longer allows %(sender)s"), "block": _lazy("No longer blocks %(sender)s")}
 
@@ -22,6 +23,7 @@ sentences.of_titles(
         "scan-again": _lazy("Check again"),
     }
 )
+sentences.of_filters({"quarantine-export": in_words(ItemFilter)})
 sentences.of_actions(
     {
         "allow-sender": lambda event: _("Allows %(sender)s") % event.parameters,

@@ -16,6 +16,8 @@ from base.numbers import decimal, grouped
 from base.stored_texts import said
 from base.texts import Text
 from spool.actions.verbs import WORKS
+from spool.filters import SpoolFilter
+from spool.filters.base import MessageFilter
 
 # Of actions that are no verbs.
 _PAST: Mapping[str, Text] = {
@@ -48,6 +50,11 @@ def counted(past: Text | Callable[[Mapping[str, Any]], str]) -> Callable[[Event]
         return _how(event) + ", ".join(parts)
 
     return sentence
+
+
+def in_words(filters: type[MessageFilter]) -> Callable[[Mapping[str, Any]], str]:
+    """What a filter that was written down means."""
+    return lambda chosen: str(filters.from_json(chosen).sentence())
 
 
 def _muted(event: Event) -> str:
@@ -117,6 +124,10 @@ sentences.of_titles(
         "suppress": gettext_lazy("Suppress"),
         "unsuppress": gettext_lazy("Suppress no more"),
         "dkim-publish": gettext_lazy("Publish DKIM key"),
+        "dkim-add": gettext_lazy("Add DKIM Key"),
+        "dkim-check": gettext_lazy("Check DKIM key"),
+        "dkim-retire": gettext_lazy("Retire DKIM key"),
+        "dkim-remove": gettext_lazy("Remove DKIM key"),
         "destination-slow": gettext_lazy("Slow destination"),
         "destination-suspend": gettext_lazy("Suspend destination"),
         "destination-resume": gettext_lazy("Resume destination"),
@@ -134,6 +145,8 @@ sentences.of_titles(
     }
 )
 sentences.of_actions({name: counted(work.past_of) for name, work in WORKS.items()})
+sentences.of_filters({name: in_words(work.selects.filters) for name, work in WORKS.items()})
+sentences.of_filters({"export": in_words(SpoolFilter)})
 sentences.of_actions({name: counted(past) for name, past in _PAST.items()})
 sentences.of_actions(
     {

@@ -15,6 +15,10 @@ def _given_back(event: Event) -> str:
 
 
 sentences.of_titles(
-    {"throttle release": _lazy("Release from throttling"), "guard undo": _lazy("Undo the guard's action")}
+    {
+        "throttle release": _lazy("Release from throttling"),
+        "throttle set": _lazy("Set Limits"),
+        "guard undo": _lazy("Undo the guard's action"),
+    }
 )
 sentences.of_actions({"throttle release": counted(_lazy("released")), "guard undo": _given_back})

@@ -21,6 +21,7 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.http import urlencode
 from django.utils.text import capfirst, smart_split
+from django.utils.translation import gettext as _
 from unfold import admin
 
 from accounts import actions, changes
@@ -129,7 +130,7 @@ class ModelAdmin(admin.ModelAdmin):
         """What the audit has of the row."""
         row = self.get_object(request, unquote(object_id))
         if row is None:
-            raise Http404("There is no such row any more")
+            raise Http404(_("There is no such row any more"))
         if not self.has_view_or_change_permission(request, row):
             raise PermissionDenied
         about = subject_of(row)

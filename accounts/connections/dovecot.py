@@ -89,15 +89,20 @@ def _call(command: str, parameters: dict[str, Any]) -> list[dict[str, Any]]:
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise Unreachable(format_lazy(_("{where} does not answer ({error})."), where=where, error=error)) from error
     if answer.status != 200:
-        hint = "; is MAILSPOOL_DOVEADM_KEY its doveadm_api_key?" if answer.status == 401 else ""
-        raise Unreachable(f"{where} answers {answer.status} {answer.reason}{hint}")
+        said = f"{answer.status} {answer.reason}"
+        if answer.status == 401:
+            asked = _("{where} answers {said}; is MAILSPOOL_DOVEADM_KEY its doveadm_api_key?")
+            raise Unreachable(format_lazy(asked, where=where, said=said))
+        raise Unreachable(format_lazy(_("{where} answers {said}"), where=where, said=said))
     try:
         kind, result, _tag = json.loads(content)[0]
     except (ValueError, LookupError, TypeError, RecursionError) as error:
-        raise Unreachable(f"{where} does not speak doveadm's HTTP API.") from error
+        raise Unreachable(format_lazy(_("{where} does not speak doveadm's HTTP API."), where=where)) from error
     if kind != "doveadmResponse":
         # 68 is doveadm's "nothing found": nobody of that mask was connected.
         if isinstance(result, dict) and result.get("exitCode") == 68:
             return []
-        raise Unreachable(f"{where} refuses {command}: {result}")
+        raise Unreachable(
+            format_lazy(_("{where} refuses {command}: {result}"), where=where, command=command, result=result)
+        )
     return [row for row in result if isinstance(row, dict)] if isinstance(result, list) else []

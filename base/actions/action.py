@@ -152,6 +152,8 @@ class SingleAction(Action, Generic[A]):
     kinds: ClassVar[tuple[str, ...]]
     menu_kinds: ClassVar[tuple[str, ...] | None] = None
     recorded: ClassVar[str] = ""
+    # What its dialog says will happen, where that is the same for whatever is typed.
+    effect_text: ClassVar[Text] = ""
     # What a page may send besides the inputs: for the way back.
     hidden: ClassVar[tuple[str, ...]] = ()
     of_many: ClassVar[Text] = ""
@@ -207,7 +209,7 @@ class SingleAction(Action, Generic[A]):
 
     def effect(self, target: Target, parameters: Mapping[str, Any]) -> str:
         """What will happen, as a sentence for people to agree to."""
-        return self.summary
+        return str(self.effect_text) or self.summary
 
     def do(self, actor: A, target: Target, parameters: Mapping[str, Any]) -> Change:
         """Do it. Raises Refused; then nothing is done."""

@@ -69,6 +69,11 @@ class AuditEvent(models.Model):
         return sentences.title(self.action)
 
     @property
+    def about(self) -> str:
+        """What it was done to, in the language of whoever looks."""
+        return sentences.on(self)
+
+    @property
     def outcome(self) -> str:
         """What came of it, in a sentence."""
         return self.said or sentences.of(self)

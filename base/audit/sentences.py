@@ -20,6 +20,7 @@ from django.utils.translation import gettext_lazy as _lazy
 from base import facts, row_changes
 from base.audit.results import Result
 from base.audit.subjects import kind_of
+from base.languages import in_source
 from base.numbers import grouped
 from base.texts import Text
 
@@ -31,6 +32,8 @@ class Event(Protocol):
 
     action: Any
     kind: Any
+    on: Any
+    filter: Any
     parameters: Any
     done: Any
     skipped: Any
@@ -40,8 +43,10 @@ class Event(Protocol):
 _ACTIONS: dict[str, Callable[[Event], str]] = {}
 _PARAMETERS: dict[str, Callable[[Any], str]] = {}
 _TITLES: dict[str, Text] = {}
+_FILTERS: dict[str, Callable[[Mapping[str, Any]], str]] = {}
 _LABELS: dict[str, Text] = {}
 _ORDERS: dict[type[Model], Sequence[str]] = {}
+_KINDS: dict[str, Text] = {"message": _lazy("message")}
 _OF_ROWS: Mapping[str, Text] = {
     "add": _lazy("Add %(kind)s"),
     "change": _lazy("Change %(kind)s"),
@@ -54,9 +59,19 @@ def of_actions(sentences: Mapping[str, Callable[[Event], str]]) -> None:
     _ACTIONS.update(sentences)
 
 
+def of_kinds(kinds: Mapping[str, Text]) -> None:
+    """What something is done to, to choose from, and what each is called; empty for the name of its table."""
+    _KINDS.update(kinds)
+
+
 def of_titles(titles: Mapping[str, Text]) -> None:
     """What actions are called, by their codes: those that are not the adding, changing or removing of a kind of row."""
     _TITLES.update(titles)
+
+
+def of_filters(filters: Mapping[str, Callable[[Mapping[str, Any]], str]]) -> None:
+    """What the filters of actions on many mean, in words, by the codes of the actions."""
+    _FILTERS.update(filters)
 
 
 def of_parameters(phrases: Mapping[str, Callable[[Any], str]]) -> None:
@@ -98,6 +113,19 @@ def title(code: str) -> str:
     if kind and verb in _OF_ROWS:
         return str(_OF_ROWS[verb]) % {"kind": kind_in_words(kind)}
     return code
+
+
+def on(event: Event) -> str:
+    """What it was done to: the names, or what the filter means. A filter of another version is as it was said then."""
+    _discover()
+    say = _FILTERS.get(event.action)
+    try:
+        # Names have no filter beside them, and everything is an empty one.
+        if say is not None and (event.filter or event.on == in_source(lambda: say({}))):
+            return say(event.filter)
+    except (KeyError, TypeError, ValueError, AttributeError):
+        pass
+    return str(event.on)
 
 
 def put_together(event: Event) -> str:
@@ -148,21 +176,22 @@ def value(kind: str, name: str, of: Any) -> str:
 
 
 def kind_in_words(kind: str) -> str:
-    """What a kind of row is called."""
+    """What a kind of row, or of thing, is called."""
+    _discover()
     model = _models().get(kind)
-    return str(model._meta.verbose_name) if model is not None else kind
+    return str(_KINDS.get(kind) or (model._meta.verbose_name if model is not None else kind))
 
 
 def known_actions() -> list[str]:
-    """The codes of actions that have sentences, in order: to choose from."""
+    """The codes of actions that have a name, in order: to choose from."""
     _discover()
-    return sorted(_ACTIONS)
+    return sorted({*_ACTIONS, *_TITLES})
 
 
 def known_kinds() -> list[str]:
-    """The kinds of rows and messages that something is done to."""
-    ours = [kind for kind, model in _models().items() if not model.__module__.startswith("django")]
-    return sorted({*ours, "message"})
+    """The kinds of rows, messages and other things that something is done to."""
+    _discover()
+    return sorted(_KINDS)
 
 
 def few(names: Iterable[object], most: int = MOST_NAMED) -> dict[str, Any]:

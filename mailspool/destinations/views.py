@@ -116,7 +116,7 @@ def destination(request: HttpRequest) -> HttpResponse:
     all_counted = snapshot([Key(other.name, other.source) for other in shaping.some_sites(MOST_LIMITED)[0]])
     counted = all_counted.sites.get(key)
     if row is None and not names and counted is None:
-        raise Http404("Nothing is known of such a destination.")
+        raise Http404(gettext("Nothing is known of such a destination."))
     waits, total = one.waiting_of(counted or Counted(), names, is_whole=not all_counted.partial)
     line = line_of(key, site, total)
     span = request.GET.get("range", "")

@@ -104,7 +104,7 @@ def _asked(request: HttpRequest, name: str) -> str:
 def _domain_or_404(key: str) -> str:
     name = named(key)
     if name is None:
-        raise Http404("There is no such domain.")
+        raise Http404(_("There is no such domain."))
     return name
 
 

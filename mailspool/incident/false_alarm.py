@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -19,8 +18,8 @@ from base.actions.action import After, Change, NotAllowed, Refused, Target, Writ
 from base.actions.inputs import Input
 from base.actions.perform import perform
 from base.audit.models import AuditEvent
-from base.facts import Fact, as_said, counted_fact, fact, kept
-from base.languages import SOURCE, in_source
+from base.facts import Fact, counted_fact, fact, kept, of_error
+from base.languages import SOURCE
 from base.numbers import grouped
 from mailspool.incident.stop import BACK, MOST_AT_ONCE, NAME, IncidentAction, reason_of, sentence_of, subject_of
 from mailspool.incident.things import Thing
@@ -137,7 +136,7 @@ def _go_back(actor: Actor, thing: Thing, events: Sequence[AuditEvent], record: A
                 said += step()
         except _PROBLEMS as error:
             good = False
-            said.append(fact("Not taken back: %(error)s", error=as_said(in_source(partial(sentence_of, error)))))
+            said.append(fact("Not taken back: %(error)s", error=of_error(error, sentence_of)))
         record.parameters = {"facts": kept(said)}
         record.save(update_fields=["parameters"])
     return After(" ".join(map(str, said)) or _("Nothing was left to take back."), good)

@@ -8,7 +8,6 @@ of this one says what it did, for the way back (false_alarm.py).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from typing import Any, Final
 
 from django.core.exceptions import ValidationError
@@ -26,8 +25,8 @@ from base.actions.inputs import Input
 from base.actions.perform import perform
 from base.audit.models import AuditEvent
 from base.audit.subjects import Subject
-from base.facts import Fact, as_said, counted_fact, fact, kept, kept_as
-from base.languages import SOURCE, in_source
+from base.facts import Fact, counted_fact, fact, kept, kept_as, of_error
+from base.languages import SOURCE
 from base.numbers import grouped
 from mailspool.incident.evidence import evidence
 from mailspool.incident.things import KINDS, Thing
@@ -247,7 +246,7 @@ def _go_on(actor: Actor, thing: Thing, given: Mapping[str, Any], event: AuditEve
                 said += step()
         except _PROBLEMS as error:
             good = False
-            said.append(fact("Not done: %(error)s", error=as_said(in_source(partial(sentence_of, error)))))
+            said.append(fact("Not done: %(error)s", error=of_error(error, sentence_of)))
         event.parameters = {"did": did, "facts": kept(said)}
         event.save(update_fields=["parameters"])
     return After(" ".join(map(str, said)), good)

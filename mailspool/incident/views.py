@@ -40,7 +40,7 @@ def incident(request: HttpRequest, kind: str, key: str) -> HttpResponse:
         # An account that is gone, or an address that never had one.
         return redirect(page_of("sender", key))
     if thing is None:
-        raise Http404("There is no such thing.")
+        raise Http404(_("There is no such thing."))
     if thing.key != key:
         return redirect(thing.page)
     context = _context(request, thing)

@@ -82,7 +82,9 @@ class _OfFailed(SingleAction[Actor]):
     def label_of(self, target: Target) -> str:
         if target.kind == "job":
             return str(self.label)
-        return f"{self.label} all" if target.key == ALL else f"{self.label} all: {label_of(target.key)}"
+        if target.key == ALL:
+            return gettext("%(label)s all") % {"label": self.label}
+        return gettext("%(label)s all: %(jobs)s") % {"label": self.label, "jobs": label_of(target.key)}
 
     def do(self, actor: Actor, target: Target, parameters: Mapping[str, Any]) -> Change:
         progress = _Progress([])

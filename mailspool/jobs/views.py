@@ -11,10 +11,12 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.http import urlencode
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 from django.views.decorators.http import require_GET, require_POST
 
 from base.actions.action import NotAllowed, Refused, Target
 from base.actions.perform import perform, preview
+from base.numbers import grouped
 from mailspool.jobs.actions import BY_NAME
 from mailspool.jobs.kinds import details_of, function_of, label_of
 from mailspool.jobs.reading import MOST_RESULTS, PAGE, Failed, RedisIsAway, failed, state, whole
@@ -50,7 +52,7 @@ def job(request: HttpRequest, job_id: str) -> HttpResponse:
     except RedisIsAway as error:
         return page(request, "mailspool/jobs/job.html", _("Job"), {"away": str(error), "job_id": job_id})
     if found is None:
-        raise Http404("There is no such job any more.")
+        raise Http404(_("There is no such job any more."))
     call = found.job.call
     context = {
         "found": found,
@@ -89,7 +91,13 @@ def act(request: HttpRequest) -> HttpResponse:
                 "effect": preview(action, actor_of(request), target).effect,
                 "back": back if "?" in back else reverse(back),
             }
-            return page(request, "mailspool/jobs/sure.html", f"{action.label} {len(ids)} jobs", context)
+            return page(
+                request,
+                "mailspool/jobs/sure.html",
+                ngettext("%(action)s %(number)s job", "%(action)s %(number)s jobs", len(ids))
+                % {"action": action.label, "number": grouped(len(ids))},
+                context,
+            )
         done = perform(action, actor_of(request), target)
         messages.add_message(request, messages.SUCCESS if done.good else messages.WARNING, done.sentence)
     except (Refused, NotAllowed) as error:

@@ -12,8 +12,10 @@ from django.urls import reverse
 from django.utils.http import urlencode
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as _lazy
+from django.utils.translation import ngettext
 from django.views.decorators.http import require_GET
 
+from base.numbers import grouped
 from base.texts import Text
 from spool.console.pages import is_htmx, page
 from spool.monitoring import machines
@@ -29,12 +31,12 @@ _STATES: Final[Mapping[MachineState, tuple[Text, str]]] = {
     MachineState.STOPPED: (_lazy("Stopped"), "quiet"),
     MachineState.MISSED: (_lazy("Missed"), "bad"),
 }
-_KINDS: Final[Mapping[str, tuple[str, str]]] = {
-    "listeners": ("listener", "listeners"),
-    "workers": ("mail worker", "mail workers"),
-    "maintenance": ("maintenance worker", "maintenance workers"),
-    "scheduler": ("scheduler", "schedulers"),
-    "console": ("web process", "web processes"),
+_KINDS: Final[Mapping[str, Text]] = {
+    "listeners": _lazy("listener"),
+    "workers": _lazy("mail worker"),
+    "maintenance": _lazy("maintenance worker"),
+    "scheduler": _lazy("scheduler"),
+    "console": _lazy("web process"),
 }
 
 
@@ -70,10 +72,20 @@ def _line(one: MachineView) -> Line:
         tone,
         one.name == machine(),
         ", ".join(_number(kind, number) for kind, number in one.programs.items()),
-        ", ".join(_KINDS[kind][0] for kind in NEEDED if kind in dead),
+        ", ".join(str(_KINDS[kind]) for kind in NEEDED if kind in dead),
         f"{reverse('thing_menu', args=['machine'])}?{urlencode({'key': one.name})}",
     )
 
 
 def _number(kind: str, number: int) -> str:
-    return f"{number:,} {_KINDS[kind][number != 1]}"
+    if kind == "listeners":
+        said = ngettext("%(number)s listener", "%(number)s listeners", number)
+    elif kind == "workers":
+        said = ngettext("%(number)s mail worker", "%(number)s mail workers", number)
+    elif kind == "maintenance":
+        said = ngettext("%(number)s maintenance worker", "%(number)s maintenance workers", number)
+    elif kind == "scheduler":
+        said = ngettext("%(number)s scheduler", "%(number)s schedulers", number)
+    else:
+        said = ngettext("%(number)s web process", "%(number)s web processes", number)
+    return said % {"number": grouped(number)}

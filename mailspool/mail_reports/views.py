@@ -49,7 +49,7 @@ def domain(request: HttpRequest, name: str) -> HttpResponse:
     """What others report of one."""
     ours = our_domain(name)
     if ours is None:
-        raise Http404("There is no such domain.")
+        raise Http404(_("There is no such domain."))
     context = shown.of_domain(request, ours, timezone.now())
     title = _("Reports on %(ours)s") % {"ours": ours}
     return page(request, "mailspool/mail_reports/domain.html", title, {**context, "domain": ours})

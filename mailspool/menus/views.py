@@ -8,6 +8,7 @@ from django.core.exceptions import ValidationError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
 from accounts.admin.containing import keep_logged_in
@@ -84,7 +85,7 @@ def target_of(kind: str, key: str) -> Target:
     """The thing that a page names. Raises Http404."""
     target = registry.thing(kind, key) if 0 < len(key) <= LONGEST else None
     if target is None:
-        raise Http404("There is no such thing.")
+        raise Http404(_("There is no such thing."))
     return target
 
 
@@ -105,11 +106,11 @@ def offered(request: HttpRequest, target: Target, name: str) -> SingleAction[Any
     """
     action = registry.find(target.kind, name)
     if action is None or isinstance(action, Opening):
-        raise Http404("This thing does not have that action.")
+        raise Http404(_("This thing does not have that action."))
     actor = actor_of(request)
     # Of several it may suit none: that is said in its dialog.
     if not registry.is_offered(action, target, actor) and (len(target.keys) == 1 or not _may(action, actor, target)):
-        raise Http404("This thing does not have that action.")
+        raise Http404(_("This thing does not have that action."))
     return action
 
 

@@ -6,6 +6,7 @@ import ipaddress
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET
 
 from mailspool.menus.items import items_for_messages, items_of
@@ -32,7 +33,7 @@ def menu(request: HttpRequest, table: str) -> HttpResponse:
 def _target(name: str, key: str) -> Target:
     table = BY_NAME.get(name)
     if table is None or len(key) > 320 or (table.subject == "ip" and not _is_ip(key)):
-        raise Http404("There is no such row.")
+        raise Http404(_("There is no such row."))
     subject = "account" if table.subject in ADDRESSES else table.subject
     return Target(table, key, look_up({subject: {key} if key else set(), table.subject: {key} if key else set()}))
 

@@ -77,7 +77,7 @@ def behind(request: HttpRequest, table: str, window: str) -> HttpResponse:
     """The deliveries that a number counts; `table` may also be local or remote."""
     shown, spans = OF_DELIVERIES.get(table), WINDOWS_BY_NAME.get(window)
     if spans is None or (shown is None and table not in Kind.values):
-        raise Http404("There is no such number.")
+        raise Http404(_("There is no such number."))
     key, now = request.GET.get("key", ""), timezone.now()
     kind = shown.delivered if shown is not None else Kind(table)
     found = deliveries(shown, kind, key, spans, now, request.GET.get("after", ""))

@@ -56,7 +56,7 @@ def section(request: HttpRequest, slug: str) -> HttpResponse:
     """A section's form. What is sent is saved, or comes back with the defaults in some fields, to be saved."""
     place = place_named(slug)
     if place is None:
-        raise Http404("There is no such section of the settings.")
+        raise Http404(_("There is no such section of the settings."))
     if request.method == "GET":
         row = stored(place.model)
         return _shown(request, place, row, form_of(request, place, row))

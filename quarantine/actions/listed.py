@@ -77,6 +77,7 @@ class AllowSender(_List):
     """Treats mail from a sender to this mailbox as no spam, if it is really theirs."""
 
     name, label, icon = "allow-sender", _lazy("Allow a Sender"), "verified"
+    effect_text = _lazy("Mail from the sender to this mailbox is not treated as spam, if it is really theirs.")
     listing, said = Listing.ALLOW, _lazy("Mail from %(sender)s is not treated as spam, if it is really theirs.")
 
 
@@ -84,6 +85,7 @@ class BlockSender(_List):
     """Keeps mail from a sender to this mailbox in the quarantine of its owner."""
 
     name, label, icon = "block-sender", _lazy("Block a Sender"), "unsubscribe"
+    effect_text = _lazy("Mail from the sender to this mailbox goes to the quarantine of its owner.")
     listing, said = Listing.BLOCK, _lazy("Mail from %(sender)s goes to the quarantine.")
 
 
@@ -91,6 +93,7 @@ class UnlistSender(_OfMailboxes):
     """Neither allows nor blocks a sender any more."""
 
     name, label, icon = "unlist-sender", _lazy("Remove from the List"), "delete"
+    effect_text = _lazy("The sender is neither allowed nor blocked any more.")
 
     def do(self, actor: Actor, target: Target, parameters: Mapping[str, Any]) -> Change:
         user, pattern = target.rows[0], parameters["sender"]

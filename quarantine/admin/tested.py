@@ -8,7 +8,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect, render
 from django.urls import URLPattern, path, reverse
-from django.utils.translation import ngettext
+from django.utils.translation import gettext, ngettext
 from django.views.decorators.http import require_POST
 
 from accounts.admin.onerow import OneRowAdmin
@@ -80,11 +80,15 @@ class TestedAdmin(OneRowAdmin):
         """What each engine says of the message that was pasted or uploaded. Nothing is kept."""
         upload = request.FILES.get("file")
         if upload is not None and (upload.size or 0) > LARGEST_BYTES:
-            return render(request, "quarantine/_tried.html", {"error": "The file is larger than 25 MB."})
+            return render(
+                request,
+                "quarantine/_tried.html",
+                {"error": gettext("The file is larger than %(number)s MB.") % {"number": LARGEST_BYTES >> 20}},
+            )
         content = upload.read() if upload is not None else request.POST.get("message", "").encode()
         content = b"\r\n".join(content.replace(b"\r\n", b"\n").split(b"\n"))
         if not content.strip():
-            return render(request, "quarantine/_tried.html", {"error": "Paste a message, or choose a file."})
+            return render(request, "quarantine/_tried.html", {"error": gettext("Paste a message, or choose a file.")})
         envelope = Envelope(
             request.POST.get("sender", "")[:320],
             request.POST.get("recipient", "")[:320],

@@ -10,11 +10,13 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as _lazy
+from django.utils.translation import ngettext
 
 from accounts import changes, edits
 from accounts.addresses import key_of
 from base.actions.action import Change, Refused, Target
 from base.actions.perform import perform
+from base.numbers import grouped
 from security.actions.many import blacklist_many
 from security.addresses import parse_network, spell
 from security.audit import SecurityAction, written
@@ -46,7 +48,12 @@ class ReleaseLogin(SecurityAction):
             failures.delete()
         LoginBlock.objects.filter(pk__in=[block.pk for block in found]).update(until=timezone.now())
         entries = [written("login-release", found)] if found else []
-        return Change(f"{len(found):,} opened.", entries, len(found))
+        return Change(
+            ngettext("%(number)s login opened.", "%(number)s logins opened.", len(found))
+            % {"number": grouped(len(found))},
+            entries,
+            len(found),
+        )
 
 
 class BlacklistGuessers(SecurityAction):
@@ -75,7 +82,7 @@ class BlacklistGuessers(SecurityAction):
         )
         if not outcome.new and not outcome.present:
             raise Refused(" ".join(outcome.problems))
-        return Change(f"{outcome.new:,} blacklisted.", result=outcome.new)
+        return Change(_("%(number)s blacklisted.") % {"number": grouped(outcome.new)}, result=outcome.new)
 
 
 class ChangeRules(SecurityAction):

@@ -12,6 +12,8 @@ from django.utils.translation import gettext_lazy as _lazy
 from base.actions.action import Change, Refused, Target, WayBack, Written
 from base.actions.inputs import Input
 from base.actions.perform import perform
+from base.facts import Fact, fact
+from base.numbers import grouped
 from security import lists
 from security.actions.rows import parse, removed, stored
 from security.addresses import parse_address, spell
@@ -83,7 +85,7 @@ class Blacklist(SecurityAction):
             row.expires_at = max(row.expires_at, ends) if row.expires_at and ends else None
         row.description = parameters["description"] or row.description
         entry = stored(row, by=actor.name)
-        labels = " and ".join(str(protocol.label) for protocol in Protocol if protocol in wanted)
+        labels = ", ".join(str(protocol.label) for protocol in Protocol if protocol in wanted)
         back = UNBLOCK if source == Source.SPOOL else UNBLACKLIST
         return Change(
             (_("%(row)s is blacklisted for %(labels)s.") % {"row": row, "labels": labels}),
@@ -114,10 +116,7 @@ class Unblock(SecurityAction):
             _refuse_part_of_larger(target.key)
             return Change(said)
         if not row.smtp or not (row.spool_smtp or row.source == Source.SPOOL):
-            raise Refused(
-                _("%(row)s was blacklisted %(row_2)s, not from the spool: take it off the Blacklist there.")
-                % {"row": row, "row_2": _where(row)}
-            )
+            raise Refused(_not_from_the_spool(row))
         back = WayBack(BLACKLIST.name, target, {"description": row.description})
         if row.protocols == [Protocol.SMTP]:
             return Change(said, removed([row]), undo=back)
@@ -130,6 +129,7 @@ class Unblacklist(SecurityAction):
     """Takes networks off the blacklist."""
 
     name, label, icon = "unblacklist", _lazy("Take off the blacklist"), "block"
+    effect_text = _lazy("It leaves the blacklist, and may hand in mail and log in again.")
     kinds = ("ip", "network")
     menu_kinds = ()
 
@@ -144,13 +144,14 @@ class Unblacklist(SecurityAction):
                 _refuse_part_of_larger(key)
             found += rows
         entries = [] if parameters["dry_run"] else [entry for row in found for entry in removed([row])]
-        return Change(f"{len(found):,} removed.", entries, len(found))
+        return Change(_("%(number)s removed.") % {"number": grouped(len(found))}, entries, len(found))
 
 
 class Whitelist(SecurityAction):
     """Lets a network in whatever the blacklist says, or changes one that is there; what is not said stays."""
 
     name, label, icon = "whitelist", _lazy("Whitelist"), "verified_user"
+    effect_text = _lazy("It is let in whatever the blacklist says. If it is on the whitelist, its entry changes.")
     kinds = ("ip", "network")
     menu_kinds = ()
     undoable = True
@@ -292,15 +293,26 @@ def _refuse_part_of_larger(network: str) -> None:
     around = next((found.network for networks in entries if (found := networks.covers(wanted))), "")
     if around:
         raise Refused(
-            _("%(network)s is kept out as a part of %(around)s; take that off the blacklist.")
-            % {"network": network, "around": around}
+            fact(
+                "%(network)s is kept out as a part of %(around)s; take that off the blacklist.",
+                network=str(network),
+                around=str(around),
+            )
         )
 
 
-def _where(row: BlacklistEntry) -> str:
+def _not_from_the_spool(row: BlacklistEntry) -> Fact:
     if row.source == Source.LOGINS:
-        return _("for failed logins")
-    return (_("in Security by %(created_by)s") % {"created_by": row.created_by}) if row.created_by else _("in Security")
+        where = fact("for failed logins")
+    elif row.created_by:
+        where = fact("in Security by %(created_by)s", created_by=row.created_by)
+    else:
+        where = fact("in Security")
+    return fact(
+        "%(row)s was blacklisted %(row_2)s, not from the spool: take it off the Blacklist there.",
+        row=str(row),
+        row_2=where,
+    )
 
 
 def _spelled(network: str) -> str:

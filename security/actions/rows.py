@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy as _lazy
 from accounts import edits
 from base.actions.action import Change, Refused, Target, Written
 from base.actions.perform import perform
+from base.numbers import grouped
 from security import lists
 from security.addresses import BadNetwork, Network, parse_network
 from security.audit import SecurityAction, written
@@ -47,7 +48,7 @@ class Remove(SecurityAction):
 
     def do(self, actor: Actor, target: Target, parameters: Mapping[str, Any]) -> Change:
         found = list(target.rows[0])
-        return Change(f"{len(found):,} removed.", removed(found), len(found))
+        return Change(_("%(number)s removed.") % {"number": grouped(len(found))}, removed(found), len(found))
 
 
 _STORE, _REMOVE = Store(), Remove()

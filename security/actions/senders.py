@@ -13,6 +13,8 @@ from accounts.addresses import key_of
 from base.actions.action import Change, Refused, Target, WayBack, Written
 from base.actions.inputs import Input
 from base.actions.perform import perform
+from base.facts import fact
+from base.numbers import grouped
 from security import lists
 from security.actions.networks import DESCRIPTION
 from security.actions.rows import removed, stored
@@ -144,14 +146,19 @@ class EndBlock(_OfSenders):
             return Change(said)
         made = row.spool_parts & direction.parts
         if not made:
-            by = f" by {row.created_by}" if row.created_by else ""
-            raise Refused(
-                _(
-                    "%(pattern)s was blocked in Security%(by)s, not from the spool: remove it from the SMTP "
-                    "Blocks there."
+            if row.created_by:
+                refusal = fact(
+                    "%(pattern)s was blocked in Security by %(who)s, not from the spool: remove it from the SMTP "
+                    "Blocks there.",
+                    pattern=pattern,
+                    who=row.created_by,
                 )
-                % {"pattern": pattern, "by": by}
-            )
+            else:
+                refusal = fact(
+                    "%(pattern)s was blocked in Security, not from the spool: remove it from the SMTP Blocks there.",
+                    pattern=pattern,
+                )
+            raise Refused(refusal)
         back = WayBack(self.block, target, {"description": row.description})
         left = Direction(row.direction).parts - made
         if not left:
@@ -180,6 +187,7 @@ class UnblockSMTP(_OfSenders):
     """Ends blocks in a direction, whoever made them."""
 
     name, label = "unblock", _lazy("Unblock SMTP")
+    effect_text = _lazy("Its blocks in this direction end, whoever made them.")
     undoable: ClassVar[bool] = False
     menu_kinds: ClassVar[tuple[str, ...] | None] = ()
     direction = Direction.BOTH
@@ -192,7 +200,7 @@ class UnblockSMTP(_OfSenders):
             ended = self._end(actor, key, parameters)
             changed += ended is not None
             entries += ended or []
-        return Change(f"{changed:,} removed.", entries, changed)
+        return Change(_("%(number)s removed.") % {"number": grouped(changed)}, entries, changed)
 
     def _end(self, actor: Actor, text: str, parameters: Mapping[str, Any]) -> list[Written] | None:
         """None where nothing had to be changed."""
@@ -279,7 +287,7 @@ def _is_ours(key: str) -> bool:
 def _refuse_larger(pattern: str, kind: str, direction: Direction) -> None:
     """Raises Refused with the larger pattern, where that is why this one is blocked."""
     if kind != BlockKind.EHLO and (rule := _rule_about(pattern, kind, direction.parts)):
-        raise Refused(_("%(pattern)s is blocked by %(rule)s; remove that block.") % {"pattern": pattern, "rule": rule})
+        raise Refused(fact("%(pattern)s is blocked by %(rule)s; remove that block.", pattern=pattern, rule=str(rule)))
 
 
 def _rule_about(pattern: str, kind: str, parts: frozenset[Direction]) -> str:

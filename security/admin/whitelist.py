@@ -78,7 +78,11 @@ class WhitelistAdmin(WarnsOfHidden, NetworkAdmin):
 
     @display(description=_lazy("Exempt from"))
     def shown_let_off(self, row: WhitelistEntry) -> str:
-        flags = ("auth_bypass", _("SMTP login")), ("spam_bypass", "spam checks"), ("login_bypass", "login protection")
+        flags = (
+            ("auth_bypass", _("SMTP login")),
+            ("spam_bypass", _("spam checks")),
+            ("login_bypass", _("login protection")),
+        )
         return ", ".join(str(label) for flag, label in flags if getattr(row, flag))
 
     @display(description=_lazy("Origin"), ordering="is_default", label={True: "info", False: "success"})

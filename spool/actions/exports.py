@@ -13,6 +13,8 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
+from django.utils.translation import gettext as _
+
 from base.csv_cells import escaped
 from base.languages import in_source
 from spool.actions import audit
@@ -59,7 +61,10 @@ def export_of(subject: Exported, selection: Selection, form: str, actor: Actor) 
     """The same for what else there is to export."""
     actor.require_actions()
     if form not in subject.formats:
-        raise Refused(f"{form!r} is not a format of this list; there are {', '.join(subject.formats)}.")
+        raise Refused(
+            _("%(form)s is not a format of this list; there are %(formats)s.")
+            % {"form": repr(form), "formats": ", ".join(subject.formats)}
+        )
     chosen = selection.filter.to_json() if selection.filter is not None else {}
     event = audit.begin(
         actor, subject.action, in_source(selection.sentence), chosen=chosen, parameters={"format": form}

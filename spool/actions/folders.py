@@ -54,7 +54,7 @@ def checked(text: str) -> Path:
         raise Refused(_("The path must not have .. in it."))
     path = path if path.is_absolute() else roots()[0] / path
     if not any(path == root or root in path.parents for root in roots()):
-        allowed = " or ".join(str(root) for root in roots())
+        allowed = ", ".join(str(root) for root in roots())
         raise Refused(
             _("%(path)s is not in a folder that messages may be moved to: %(allowed)s (Settings).")
             % {"path": path, "allowed": allowed}

@@ -137,10 +137,10 @@ class Hold(Verb):
         return {"reason": reason, "until": until.isoformat() if until else ""}
 
     def effect(self, parameters: Mapping[str, Any]) -> str:
-        until = f"until {_shown(parameters['until'])}" if parameters["until"] else _("until they are released")
-        return _("They are not tried %(until)s. They still expire by their age once they are released.") % {
-            "until": until
-        }
+        if parameters["until"]:
+            said = _("They are not tried until %(until)s. They still expire by their age once they are released.")
+            return said % {"until": _shown(parameters["until"])}
+        return _("They are not tried until they are released. They still expire by their age then.")
 
     def work(self, ids: Sequence[int], parameters: Mapping[str, Any], context: Context, progress: Progress) -> None:
         until = datetime.fromisoformat(parameters["until"]) if parameters["until"] else None

@@ -163,7 +163,9 @@ class Unsuppress(SingleAction[Actor]):
         for row in rows:
             by_domain.setdefault(row.domain, []).append(row)
         written = [_written(domain, [row.address for row in some]) for domain, some in by_domain.items()]
-        return Change(f"{len(rows):,} removed.", written, len(rows), undo=_way_back(by_domain))
+        return Change(
+            _("%(number)s removed.") % {"number": grouped(len(rows))}, written, len(rows), undo=_way_back(by_domain)
+        )
 
 
 SUPPRESS, UNSUPPRESS = Suppress(), Unsuppress()

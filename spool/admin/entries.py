@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.contrib import admin
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
+from django.utils.translation import gettext as _
 
 from spool.admin.readonly import ReadOnlyAdmin
 from spool.console.urls import urls
@@ -25,5 +26,5 @@ class EntryAdmin(ReadOnlyAdmin):
         """The page of an entry of which only the number is known."""
         name = Entry.objects.filter(pk=pk).values_list("file_name", flat=True).first()
         if name is None:
-            raise Http404("Message no longer exists")
+            raise Http404(_("Message no longer exists"))
         return HttpResponseRedirect(reverse("admin:spool_entry_message", args=[name]))

@@ -19,6 +19,7 @@ from unfold.decorators import display
 from accounts.actor import Actor
 from accounts.admin.searching import ModelAdmin
 from accounts.impersonation import actor_of
+from base.numbers import grouped
 from base.time_elements import relative
 from spool.actions import source_addresses
 from spool.actions.source_addresses import SourceState
@@ -140,15 +141,22 @@ class SourceAddressAdmin(ModelAdmin):
     def shown_refused(self, row: Any) -> str:
         state: SourceState = row.state
         if not state.refused_by:
-            return "nobody"
+            return _("nobody")
         page = reverse("destination")
         some = format_html_join(
             ", ",
-            '<a href="{}?{}">{}</a>, again {}',
+            '<a href="{}?{}">{}</a>, {}',
             (
-                (page, urlencode({"key": f"{site} from {row.address}"}), site.partition(" ")[0], relative(until))
+                (
+                    page,
+                    urlencode({"key": f"{site} from {row.address}"}),
+                    site.partition(" ")[0],
+                    format_html(_("again {moment}"), moment=relative(until)),
+                )
                 for site, until in state.refused_by[:_MOST_SITES]
             ),
         )
         more = len(state.refused_by) - _MOST_SITES
-        return format_html("<span>{} and {} more</span>" if more > 0 else "<span>{}</span>", some, more)
+        if more <= 0:
+            return format_html("<span>{}</span>", some)
+        return format_html("<span>{}</span>", format_html(_("{some} and {more} more"), some=some, more=grouped(more)))

@@ -15,7 +15,7 @@ from django.views.decorators.http import require_GET, require_POST
 from base.action import record
 from base.audit.models import AuditEvent
 from base.audit.results import Result
-from base.audit.sentences import field, known_actions, known_kinds, title
+from base.audit.sentences import field, kind_in_words, known_actions, known_kinds, title
 from base.declared_settings import parted
 from base.languages import in_source
 from base.texts import Text
@@ -80,10 +80,11 @@ def audit_page(request: HttpRequest) -> HttpResponse:
             "others": {name: value for name, value in kept.items() if name != "q"},
             "chips": [_chip(name, texts, sort) for name in texts],
             "headings": headings_of(COLUMNS, asked, sort, lambda column: _why_not(chosen, column)),
+            "doors": _SOURCES,
             "sources": [(code, _SOURCES[code]) for code in SOURCES],
             "results": Result.choices,
             "actions": [(code, title(code)) for code in known_actions()],
-            "kinds": known_kinds(),
+            "kinds": [(code, kind_in_words(code)) for code in known_kinds()],
             "following": urlencode({**kept, "after": found.following}) if found.following else "",
             "next": _("Older") if sort == DEFAULT_SORT else _("Next"),
             "here": reverse("admin:audit_auditevent_changelist"),
@@ -132,6 +133,10 @@ def _chip(name: str, texts: dict[str, str], sort: str) -> Chip:
         shown = _SOURCES.get(texts[name], texts[name])
     elif name == "action":
         shown = title(texts[name])
+    elif name == "result":
+        shown = Result(texts[name]).label
+    elif name == "kind":
+        shown = kind_in_words(texts[name])
     elif name == "changed":
         shown = parted(field(texts.get("kind", ""), texts[name]))[0]
     return Chip(str(LABELS[name][1]).format(shown), urlencode({**rest, "sort": sort} if rest else {}))

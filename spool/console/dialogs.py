@@ -61,7 +61,7 @@ class Dialogs:
     def _button(self, request: HttpRequest, name: str) -> Button:
         found = self.find(request, name)
         if found is None:
-            raise Http404("There is no such action.")
+            raise Http404(_("There is no such action."))
         if (shown := offer(found, actor_of(request))) is None:
             raise PermissionDenied(_("Your role does not do that: ask a system administrator."))
         return shown

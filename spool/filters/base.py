@@ -98,6 +98,10 @@ class MessageFilter:
         """What is asked for, as people write it, by field name."""
         return as_texts(self.conditions, self)
 
+    def sentence(self) -> str:
+        """The whole in words."""
+        raise NotImplementedError
+
     def phrases(self) -> list[str]:
         """The same in words, each of which completes the sentence "messages …"."""
         return [self.conditions[name].phrase.format(text) for name, text in self.texts().items()]

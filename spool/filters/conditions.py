@@ -88,7 +88,7 @@ class SpoolFilter(MessageFilter):
         parts = self.phrases()
         if self.only_sender_domain is not None:
             parts.append(_("sent from %(only_sender_domain)s") % {"only_sender_domain": self.only_sender_domain})
-        return f"messages {', '.join(parts)}" if parts else _("all messages")
+        return (_("messages %(conditions)s") % {"conditions": ", ".join(parts)}) if parts else _("all messages")
 
     def limited_to(self, domain: str) -> Self:
         """The same, of mail from `domain` only."""

@@ -203,7 +203,7 @@ class DestinationRule(models.Model):
         if self.by_error:
             found.append(_("schedules by kind of error"))
         for number, of in (
-            (self.connections, "connections"),
+            (self.connections, _("connections")),
             (self.messages_per_connection, _("messages a connection")),
             (self.rate_per_minute, _("messages a minute")),
         ):
@@ -212,7 +212,7 @@ class DestinationRule(models.Model):
         if self.tls:
             found.append(f"TLS: {self.get_tls_display().partition(',')[0].lower()}")
         if self.source_addresses:
-            found.append(f"from {self.source_addresses}")
+            found.append(_("from %(addresses)s") % {"addresses": self.source_addresses})
         return found
 
     @property

@@ -108,7 +108,7 @@ def next_attempt(entry: Entry) -> SafeString | str:
 
 
 @register.filter
-def of(found: Mapping[int, Any], key: int) -> Any:
+def of(found: Mapping[Any, Any], key: Any) -> Any:
     """What a mapping has for a key; None for nothing."""
     return found.get(key)
 

@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 from django.utils import translation
 
+from base.actions.action import Refused
 from base.audit import sentences
 from base.audit.models import AuditEvent
+from base.facts import fact, kept_as, of_error
 
 
 def said(action: str, parameters: dict[str, Any], **fields: Any) -> str:
@@ -118,3 +120,15 @@ def test_many_names_are_kept_short() -> None:
     assert kept == {"count": 50, "first": ["u0", "u1"]}
     assert sentences.few_in_words(kept) == "u0, u1 and 48 more"
     assert sentences.few_in_words(sentences.few([])) == ""
+
+
+def test_a_refusal_is_kept_with_its_values_and_said_in_the_readers_language() -> None:
+    refused = Refused(fact("%(pattern)s is blocked by %(rule)s; remove that block.", pattern="a@b.test", rule="b.test"))
+    for error, german in (
+        (refused, "a@b.test ist durch b.test blockiert; entfernen Sie diese Sperre."),
+        (Refused("Choose what is to be done."), "Wählen Sie, was geschehen soll."),
+        (Refused("550 5.1.1 100% nobody"), "550 5.1.1 100% nobody"),
+    ):
+        stored = of_error(error).kept
+        with translation.override("de"):
+            assert str(kept_as(stored)) == german

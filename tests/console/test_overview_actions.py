@@ -354,7 +354,7 @@ def test_a_login_that_is_closed_is_opened_from_the_menu_of_who_wants_in(administ
     assert "Release Login" not in labels(administrator, "outbound-senders", ANN)
     now = timezone.now()
     LoginBlock.objects.create(reason="account", account=ANN, failures=9, since=now, until=now + timedelta(minutes=9))
-    assert "1 opened" in do(administrator, "outbound-senders", "release-login", ANN)
+    assert "1 login opened" in do(administrator, "outbound-senders", "release-login", ANN)
     assert "Release Login" not in labels(administrator, "outbound-senders", ANN)
 
 

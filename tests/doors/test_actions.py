@@ -14,7 +14,7 @@ import pytest
 from django.core.management import get_commands
 from django.test import Client
 from django.urls import reverse
-from django.utils import timezone
+from django.utils import timezone, translation
 from rq.job import Job
 
 from accounts import actions, containing
@@ -40,6 +40,7 @@ from spool.models import AuditEvent, Destination, DkimKey, Machine, Suppression,
 from spool.monitoring import machines
 from spool.signing import lifecycle
 from tests.doors.conftest import PASSWORD, ROOT, browser
+from tests.languages import brackets
 from tests.support.commands import manage_with
 from tests.support.dns import DNSServer, in_pieces
 from tests.support.failed_jobs import fail, fail_many
@@ -118,9 +119,8 @@ def _closed(key: str) -> None:
     where = {"account": key} if "@" in key else {"ip": key}
     now = timezone.now()
     until = now + timedelta(minutes=15)
-    LoginBlock.objects.create(
-        reason=BlockReason.PAIR, failures=5, protocol=Protocol.WEB, since=now, until=until, **where
-    )
+    how = {"reason": BlockReason.PAIR, "failures": 5, "protocol": Protocol.WEB, "since": now, "until": until}
+    LoginBlock.objects.update_or_create(**where, defaults=how)
 
 
 def _throttled(key: str) -> None:
@@ -466,6 +466,32 @@ def test_what_a_menu_offers_asks_first_when_it_is_dangerous() -> None:
                 if not action.suits(target):
                     continue
                 assert len(preview(action, ADMINISTRATOR, target).effect) > 20
+
+
+def test_whatever_an_action_says_is_a_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its dialog, its answer and its record: all of them at once, each as far as the one before has left it to do."""
+    brackets.put_around_messages(monkeypatch)
+    # What was stored in English is said anew for everybody but English people.
+    User.objects.update(language="de")
+    client, found, done = browser(ROOT), {}, 0
+    for (kind, name), case in CASES.items():
+        # Without a server that takes updates, its answer is that of the DNS.
+        if not case.has_page or name.endswith("-publish"):
+            continue
+        key = KEYS[kind][0]
+        case.before(key)
+        typed = {"key": key, **{f"p-{one}": value for one, value in case.given.items()}}
+        for door in ("thing_dialog", "thing_act"):
+            answer = client.post(reverse(door, args=[kind, name]), typed)
+            done += answer.headers.get("HX-Trigger") == "ms-done"
+            found |= dict.fromkeys(brackets.outside(answer.content.decode()), f"{door} {kind} {name}")
+    for event in AuditEvent.objects.exclude(source="system"):
+        with translation.override("de"):
+            outcome = event.outcome
+        found |= {text: event.action for text in [brackets.outside_of(outcome)] if text}
+        found |= {event.title: "title"} if event.title == event.action else {}
+    assert found == {}
+    assert done > 60
 
 
 @pytest.mark.parametrize(

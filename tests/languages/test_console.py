@@ -14,57 +14,34 @@ from django.utils import translation
 
 from accounts import actions
 from accounts.models import User
-from base.stored_texts import said
+from base.audit.models import AuditEvent
 from mailspool.navigation import SECTIONS
 from mailspool.setting_pages.places import places
+from quarantine.console.actions import BUTTONS as OF_ITEMS
+from quarantine.models import ItemKind
 from spool.actions import Actor
-from tests.languages.texts import texts_of
+from spool.console.actions import ACTIONS as OF_ENTRIES
+from tests.languages import brackets
 from tests.upgrades import every_state
 from throttling import first_policy
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis", "home"), pytest.mark.alike]
-_BRACKETED = re.compile(r"⟦[^⟦⟧]*⟧")
 _LINK = re.compile(r'(?:href|hx-get|data-menu)="([^"]+)"')
 # These end something, or are files; and what a look at the machine finds is said as the command `check` says it.
 _NO_LOOKS = ("logout", "export", "download", "hijack", "source", "content", "first_run")
-_WORD = re.compile(r"[A-Za-z]{3,}")
-# What is no text of ours: paths, addresses, moments and codes, which are one word of small letters or have a dot or a
-# line in them; commands; names of programs, languages and algorithms; descriptions that were stored with the first
-# networks; and a word of Unfold.
-_VALUES = re.compile(
-    r"manage\.py .*|/\S+|\S*[.@_\d]\S*|^[a-z-]+$|UTC|Mailspool|ClamAV|Web|Version \S+|English|Deutsch|Español|Français"
-    r"|add (?:domain|user|list|alias)|change defaults|by mailspool|login protection|Internal network(?:, of one link)?"
-    r"|This machine|^Search$"
-)
 
-# What people and other servers wrote in the messages and rows of tests.upgrades.every_state, and how Django calls a
-# table between two others.
-_WRITTEN = re.compile(
-    r"(?:Not delivered: )?A message: .* – é|asked for by Bob|450 4.2.0 Greylisted, try again later|12\.5 points"
-    r"|Eicar \(clamd\)|root \(shell\)|550 5.1.1 No such user here|Much waits|Ours – für alle|Ann Ängström"
-    r"|guesses passwords|messages sent by the user \S+, on hold: no|messages per hour: 100|greylisting: 5, 10"
-    r"|v=DKIM1; k=rsa; p=x|Mon, 02 Mar 2026 12:00:00 \+0000|Guardpolicy-user relationships?:.*|User defaults"
-    r"|· mailspool|by Web from|< 15 min"
-    r"|^\W*(?:\(1\) )?(?:imap|CSV|TLS|min|Words|From|Subject|Date|Message-ID|X-Test-Id)\b[ |\d]*(?:Mailspool)?\W*$"
-)
+# What actions on messages are given, where they need it.
+_GIVEN = {
+    "priority": {"priority": "1"},
+    "hold": {"until": "2099-01-01 12:00"},
+    "redirect": {"to": "x@far.test"},
+    "resend": {"to": "x@far.test"},
+}
 
 
 @pytest.fixture
-def brackets(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each message in brackets, whatever the language."""
-
-    def one(message: str) -> str:
-        return f"⟦{message}⟧" if message else message
-
-    def many(singular: str, plural: str, number: int) -> str:
-        return one(singular if number == 1 else plural)
-
-    # Templates of stored sentences are read once in a process: not with brackets.
-    with translation.override("de"):
-        said("Removed by nobody")
-    monkeypatch.setattr(translation._trans, "gettext", one, raising=False)  # type: ignore[attr-defined]
-    monkeypatch.setattr(translation._trans, "ngettext", many, raising=False)  # type: ignore[attr-defined]
-    monkeypatch.setattr(translation._trans, "pgettext", lambda _context, message: one(message), raising=False)  # type: ignore[attr-defined]
+def in_brackets(monkeypatch: pytest.MonkeyPatch) -> None:
+    brackets.put_around_messages(monkeypatch)
 
 
 @pytest.fixture
@@ -102,34 +79,53 @@ def _pages() -> Iterator[str]:
         yield place.link
 
 
-def test_no_page_of_the_console_says_what_is_no_message(console: Client, brackets: None) -> None:
+def test_no_page_of_the_console_says_what_is_no_message(console: Client, in_brackets: None) -> None:
     assert _outside(console, dict.fromkeys(_pages())) == {}
 
 
-def test_nor_does_one_with_rows_of_every_kind(console: Client, every_row: None, brackets: None) -> None:
+def test_nor_does_one_with_rows_of_every_kind(console: Client, every_row: None, in_brackets: None) -> None:
     seen: dict[str, None] = {}
     assert _outside(console, _linked(console, seen)) == {}
     assert len(seen) > 100
 
 
+def test_nor_does_the_dialog_of_an_action_on_messages_nor_what_comes_of_it(
+    console: Client, every_row: None, in_brackets: None
+) -> None:
+    last = AuditEvent.objects.latest("pk").pk
+    found = {text: verb for verb, answer in _done_to_messages(console) for text in brackets.outside(answer)}
+    written = AuditEvent.objects.filter(pk__gt=last)
+    assert written.count() > 10
+    with translation.override("de"):
+        for event in written:
+            said = (event.title, event.about, event.outcome)
+            found |= {text: event.action for one in said if (text := brackets.outside_of(one))}
+    assert found == {}
+
+
+def _done_to_messages(console: Client) -> Iterator[tuple[str, str]]:
+    """What each dialog says, and the answer to what it posts, of all messages that there are."""
+    for urls, buttons in (("admin:spool_entry", OF_ENTRIES), ("admin:quarantine_item", OF_ITEMS[ItemKind.SPAM])):
+        for button in buttons:
+            if button.verb is None:
+                continue
+            given = {f"p-{name}": value for name, value in _GIVEN.get(button.url, {}).items()}
+            for door in ("dialog", "perform"):
+                chosen = {"all": "1", "query": "", "page": "admin:quarantine_item_spam", **given}
+                answer = console.post(reverse(f"{urls}_{door}", args=[button.url]), chosen)
+                assert answer.status_code == 200, (button.url, door)
+                yield button.url, answer.content.decode()
+
+
 def _outside(console: Client, pages: Iterable[str]) -> dict[str, str]:
     """What is no message, with a page on which it stands."""
-    outside: dict[str, str] = {}
+    found: dict[str, str] = {}
     for page in pages:
         answer = console.get(page, follow=True)
-        if answer.status_code != 200 or "html" not in answer.headers["Content-Type"]:
-            continue
-        # A link within a sentence parts it.
-        html = re.sub(r"</?(?:a|strong|em|code|b|kbd)\b[^>]*>", "", answer.content.decode())
-        for text in texts_of(html):
-            left = text
-            while (shorter := _BRACKETED.sub(" ", left)) != left:
-                left = shorter
-            # An element in the middle of a message parts it, too.
-            left = re.sub(r"^[^⟦]*⟧|⟦[^⟧]*$", " ", left)
-            if _WORD.search(_VALUES.sub(" ", _WRITTEN.sub(" ", left).strip())):
-                outside.setdefault(left.strip(), page)
-    return outside
+        if answer.status_code == 200 and "html" in answer.headers["Content-Type"]:
+            for text in brackets.outside(answer.content.decode()):
+                found.setdefault(text, page)
+    return found
 
 
 def _linked(console: Client, seen: dict[str, None]) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email
 import email.policy
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
 
@@ -11,9 +12,11 @@ import pytest
 from django.utils import translation
 
 from accounts import actions, directory
-from accounts.models import User
+from accounts.models import HourlyLimit, Metric, Role, ThrottleAction, User
 from base.languages import OFFERED, SOURCE
 from base.times import span
+from quarantine import digest, release_requests
+from quarantine.models import AntispamSettings, Item, ItemKind
 from spool import languages
 from spool.dsn.compose import compose
 from spool.dsn.report import Action, Report, ReportedRecipient
@@ -21,8 +24,14 @@ from spool.models import Entry, Outcome, Settings
 from spool.models.entry import Origin
 from spool.models.recipient import Kind
 from spool.places import contents
+from tests.languages import brackets
+from tests.languages.texts import texts_of
 from tests.support.messages import a_submission
 from tests.support.spool_states import attempt, take_in
+from throttling import guard, notices
+from throttling.models import GuardAction, GuardEvent
+from throttling.subjects import Subject, SubjectKind
+from throttling.wording import Reached
 
 NOW = datetime(2026, 11, 30, 12, 0, tzinfo=UTC)
 ORIGINAL = b"From: ann@example.org\r\nSubject: Hello %(name)s {}\r\n\r\nHi\r\n"
@@ -148,3 +157,45 @@ class TestWhose:
                 message = email.message_from_binary_file(file, policy=email.policy.default)
             assert message["Subject"] == f"{said}: Hello"
             assert notice.subject == f"{said}: Hello"
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("redis", "home")
+def test_no_mail_to_people_says_what_is_no_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The digest, a notice of each limit, the guard's, and each kind of a notice about mail."""
+    brackets.put_around_messages(monkeypatch)
+    with translation.override("de"):
+        said = list(_said_to_people())
+    assert {left for text in said if (left := brackets.outside_of(text))} == set()
+
+
+def _said_to_people() -> Iterator[str]:
+    domain = actions.add_domain("example.org")
+    roles = (Role.USER, Role.DOMAIN_ADMINISTRATOR)
+    people = [User(email=f"{role.value}@example.org", role=role, domain=domain, language="de") for role in roles]
+    known = {"sender": "x@example.net", "addresses": "user@example.org", "at": NOW, "asked_at": NOW}
+    items = [Item(file_name="1.eml", kind=kind, why="Eicar (clamd)", **known) for kind in ItemKind]
+    mail = [digest._message(user, items, AntispamSettings.load(), NOW) for user in people]
+    for metric in Metric:
+        for kind, name in ((SubjectKind.USER, "user@example.org"), (SubjectKind.DOMAIN, "example.org")):
+            reached = Reached(Subject(kind, name), HourlyLimit(metric, 9, ThrottleAction.DELAY), 12)
+            mail += [notices._compose(reached, level, "user@example.org").as_bytes() for level in (80, notices.FULL)]
+    for done in GuardAction:
+        event = GuardEvent(user="user@example.org", action=done, dry_run=done is GuardAction.HOLD, evidence=[])
+        mail += [guard._notice(event, "x@example.org", of_the_user=one).as_bytes() for one in (True, False)]
+    mail += [compose(a_report("de", action), ORIGINAL).content for action in Action]
+    yield release_requests._subject(2)
+    yield release_requests._text("example.org", items, 2, "/me/quarantine/")
+    for content in mail:
+        yield from _read_by_people(content)
+
+
+def _read_by_people(content: bytes) -> Iterator[str]:
+    message = email.message_from_bytes(content, policy=email.policy.default)
+    assert isinstance(message, EmailMessage)
+    yield message["Subject"]
+    for one in message.walk():
+        if one.get_content_type() == "text/plain":
+            yield one.get_content()
+        elif one.get_content_type() == "text/html":
+            yield from texts_of(one.get_content())

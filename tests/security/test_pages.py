@@ -279,7 +279,7 @@ class TestLogins:
     def test_a_login_is_opened_and_then_found_among_those_that_are_over(
         self, administrator: Client, block: LoginBlock
     ) -> None:
-        assert "1 opened" in act(administrator, "loginblock", "release", block)
+        assert "1 login opened" in act(administrator, "loginblock", "release", block)
         assert login_protection.closed("ann@example.org", "203.0.113.7") is None
         assert "Nobody is closed out" in administrator.get(url("loginblock", "changelist")).content.decode()
         over = administrator.get(url("loginblock", "changelist"), {"state": "over"}).content.decode()

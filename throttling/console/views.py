@@ -112,7 +112,7 @@ def _page(request: HttpRequest, found: QuerySet[ThrottleEvent]) -> tuple[list[Th
 def act(request: HttpRequest, verb: str, pk: int) -> HttpResponse:
     """GET: what an action will do, to be agreed to. POST: do it; what can't be done comes back with the reason."""
     if verb not in ACTIONS:
-        raise Http404("There is no such action.")
+        raise Http404(_("There is no such action."))
     event = get_object_or_404(ThrottleEvent, pk=pk)
     if request.method == "GET":
         return _dialog(request, verb, event)

@@ -61,7 +61,7 @@ def test_a_closed_login_is_seen_and_opened(console: Console) -> None:
     page.locator("input[name=_selected_action]").check()
     page.locator("select[name=action]").select_option("release")
     page.get_by_role("button", name="Run").click()
-    expect(page.get_by_text("1 opened")).to_be_visible()
+    expect(page.get_by_text("1 login opened")).to_be_visible()
     expect(page.get_by_text("Nobody is closed out")).to_be_visible()
     assert LoginBlock.objects.get().times == 1
     assert login_protection.closed("ann@example.org", "203.0.113.7") is None
