@@ -16,7 +16,7 @@ from accounts.models import Domain
 from base.background import Background, at_once
 from base.facts import Fact, fact, whole
 from base.name_servers import Answer, NameServers, NoAnswer
-from mailspool.dns_records import asking, policy, verdicts, wishes
+from mailspool.dns_records import asking, policy, report_addresses, verdicts, wishes
 from mailspool.dns_records.host import Host, certificate, this_host
 from mailspool.dns_records.names import HOST
 from mailspool.dns_records.records import LONGEST_SHOWN, Verdict, Wish, unknown
@@ -38,7 +38,10 @@ _WORST: Final = (RecordState.WRONG, RecordState.MISSING, RecordState.UNKNOWN, Re
 def look_at(domain: str, now: datetime) -> None:
     """Look for all records of a domain (HOST for the host's), its DKIM keys too, and keep what was found."""
     host = this_host()
-    _keep(domain, _looked_for(domain, host), now, is_whole=not host.no_answer)
+    found = _looked_for(domain, host)
+    for row in found:
+        report_addresses.judge(row, domain)
+    _keep(domain, found, now, is_whole=not host.no_answer)
     for key in keys_shown_at(domain):
         lifecycle.look(key, now)
 

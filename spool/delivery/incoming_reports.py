@@ -30,7 +30,8 @@ LARGEST_BYTES: Final = 2 * 1024 * 1024
 MOST_WAITING: Final = 100
 FRESH_SECONDS: Final = 60.0
 _HEAD_BYTES: Final = 8 * 1024
-_PURPOSES: Final = ("DMARC", "TLS-RPT")
+# Of the records that name them.
+PURPOSES: Final = ("DMARC", "TLS-RPT")
 _CLOTHES: Final = re.compile(rb"tlsrpt|report[- ]domain|dmarc|application/(x-)?(gzip|zip)", re.IGNORECASE)
 
 
@@ -80,7 +81,7 @@ def _keys(recipients: Sequence[LeasedRecipient]) -> Iterator[str]:
 
 
 def _read() -> frozenset[str]:
-    rows = DomainRecord.objects.filter(purpose__in=_PURPOSES).exclude(found="").values_list("found", flat=True)
+    rows = DomainRecord.objects.filter(purpose__in=PURPOSES).exclude(found="").values_list("found", flat=True)
     return frozenset(address for found in rows for line in found.splitlines() for address in named_in(line))
 
 

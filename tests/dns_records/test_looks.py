@@ -125,7 +125,7 @@ def test_each_address_that_mail_goes_out_from_has_to_pass(dns: DNSServer) -> Non
     [
         ([], MISSING, "anybody can send in the name"),
         (["v=DMARC1; p=none"], RIGHT, "nothing yet"),
-        (["v=DMARC1; p=quarantine; rua=mailto:x@example.org"], RIGHT, "spam"),
+        (["v=DMARC1; p=quarantine; rua=mailto:postmaster@example.org"], RIGHT, "spam"),
         (["v = DMARC1 ;p = reject;"], RIGHT, "refuse"),
         (["v=DMARC1; rua=mailto:x@example.org"], WRONG, "p= is missing"),
         (["v=DMARC1; p=strict"], WRONG, "p= is strict"),
@@ -140,10 +140,31 @@ def test_dmarc(records: list[str], state: RecordState, words: str, dns: DNSServe
 
 
 @pytest.mark.parametrize(
+    ("address", "state", "words"),
+    [
+        ("postmaster@example.org!10m", RIGHT, "refuse mail"),
+        ("postmaster@example.org,mailto:gone@example.org", WRONG, "Reports to gone@example.org are refused"),
+        ("a@agreed.test", RIGHT, "refuse mail"),
+        ("a@other.test", WRONG, "at example.org._report._dmarc.other.test"),
+        ("a@silent.test", RIGHT, "refuse mail"),
+        ("a@reports.elsewhere.example.org", RIGHT, "refuse mail"),
+    ],
+)
+def test_reports_get_to_who_is_named(address: str, state: RecordState, words: str, dns: DNSServer) -> None:
+    dns.add(f"{DOMAIN}._report._dmarc.agreed.test", "TXT", '"v=DMARC1;"')
+    dns.fail(f"{DOMAIN}._report._dmarc.silent.test", "SERVFAIL")
+    dns.add(f"_dmarc.{DOMAIN}", "TXT", f'"v=DMARC1; p=reject; rua=mailto:{address}"')
+    found = looked("DMARC")
+    assert found.state == state and words in found.sentence
+
+
+@pytest.mark.parametrize(
     ("record", "state", "words"),
     [
         ("", OPTIONAL, "nobody tells you"),
-        ("v=TLSRPTv1; rua=mailto:tls@example.org", RIGHT, "mailto:tls@example.org"),
+        ("v=TLSRPTv1; rua=mailto:postmaster@example.org", RIGHT, "mailto:postmaster@example.org"),
+        ("v=TLSRPTv1; rua=mailto:tls@example.org", WRONG, "tls@example.org are refused"),
+        ("v=TLSRPTv1; rua=mailto:tls@elsewhere.test", RIGHT, "tls@elsewhere.test"),
         ("v=TLSRPTv1; rua=tls@example.org", WRONG, "names no address"),
     ],
 )
