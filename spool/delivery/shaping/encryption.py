@@ -82,6 +82,12 @@ def encryption_of(keys: Collection[Key]) -> dict[Key, list[Encryption]]:
     return dict(found)
 
 
+def encryption_for(domain: str) -> list[Encryption]:
+    """Those connections among them that were opened for mail of this domain, newest first: one query."""
+    rows = DestinationEncryption.objects.filter(domain=domain.lower()).order_by("-at")
+    return [Encryption(Proof(row.proof), row.tls, row.host, row.domain, row.at) for row in rows]
+
+
 def forget_old(now: datetime) -> None:
     """SPOOL_HOUSEKEEPING: connections of long ago."""
     DestinationEncryption.objects.filter(at__lt=now - KEPT).delete()

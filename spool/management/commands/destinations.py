@@ -34,7 +34,7 @@ class Command(VerbCommand):
         verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
         add_verb(verbs, "list", "All sites with a limit or a suspension in force.", _list)
         shown = add_verb(verbs, "show", "A site, with what it answered and how mail to it was encrypted last.", _show)
-        shown.add_argument("site", metavar="SITE", help="as `list` shows it")
+        shown.add_argument("site", metavar="SITE", help="as `list` shows it; or a mail domain, for its encryption")
         for action in (actions.SLOW, actions.SUSPEND, actions.RESUME, actions.RETRY, actions.FORGET):
             verb = add_verb(verbs, action.name.removeprefix("destination-"), action.summary, _done_by(action))
             verb.add_argument("site", metavar="SITE", help="a provider or a set of MX hosts, as `list` shows it")
@@ -172,7 +172,7 @@ def _show(options: dict[str, Any], output: Output) -> None:
     row = destinations.row_of(key)
     is_active = current().adapt_pace
     site = destinations.site_of(row, timezone.now(), is_active=is_active) if row is not None else None
-    encrypted = encryption.encryption_of([key]).get(key, [])
+    encrypted = encryption.encryption_of([key]).get(key, []) or encryption.encryption_for(options["site"].strip())
     if site is None and not encrypted:
         raise Ended(NOTHING, f"Nothing is limited for {options['site']}, and no connection to it is known.")
     if site is not None:

@@ -345,7 +345,7 @@ def test_the_newest_connection_of_each_kind_is_known_of_a_site(
     assert (clear.proof, clear.tls) == (Proof.CLEAR_TEXT, "")
     encryption.forget_old(clear.at + timedelta(days=14))
     assert encryption.encryption_of([Key(HOST)]) == {Key(HOST): [verified, clear]}
-    shown = manage_with(capsys, monkeypatch, "spool")("destinations", "show", HOST, "--json")
+    shown = manage_with(capsys, monkeypatch, "spool")("destinations", "show", DOMAIN, "--json")
     assert [(row["verified by"], row["domain"]) for row in shown.json] == [("ca", DOMAIN), ("none", DOMAIN)]
 
 
