@@ -60,6 +60,7 @@ known(
     _("mail for %(domain)s loops back to this server"),
     _("the hosts of %(domain)s have no public address: %(names)s; a route or a setting of this server may allow it"),
     _("nothing proves the mail hosts of %(domain)s, as the sender requires (REQUIRETLS)"),
+    _("the MTA-STS policy of %(domain)s could not be looked up, and the sender requires proof (REQUIRETLS)"),
     _("nothing proves the route to %(host)s, as the sender requires (REQUIRETLS)"),
     _("it is not known which certificate the mail host has (DANE): %(why)s"),
     _("the MTA-STS policy of %(domain)s does not allow the hosts that the DNS names (%(names)s)"),

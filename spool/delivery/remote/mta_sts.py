@@ -16,7 +16,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, NamedTuple
 
 from django.db import Error as DatabaseError
 from django.utils import timezone
@@ -108,6 +108,15 @@ def parse_record(texts: Sequence[str]) -> str | None:
     return None
 
 
+class Known(NamedTuple):
+    """What holds for a domain now. `trouble` is why a policy that is announced could not be had; `is_unsure`: there may
+    be one, for some answer was missing."""
+
+    policy: Policy | None
+    trouble: Result = Result.GOOD
+    is_unsure: bool = False
+
+
 @dataclass(slots=True)
 class _Kept:
     """What is known of a domain; moments are of the monotonic clock."""
@@ -120,6 +129,7 @@ class _Kept:
     renew_at: float = 0.0
     # Why there is none, although the DNS announces one.
     trouble: Result = Result.GOOD
+    is_unsure: bool = False
 
 
 _kept: dict[str, _Kept] = {}
@@ -134,11 +144,8 @@ def forget() -> None:
     _read_at = 0.0
 
 
-async def policy_for(domain: str, exchangers: Exchangers) -> tuple[Policy | None, Result]:
-    """The policy that holds for mail to `domain` now, or why that which is announced could not be had.
-
-    Never raises: without an answer the last one holds on.
-    """
+async def policy_for(domain: str, exchangers: Exchangers) -> Known:
+    """The policy that holds for mail to `domain`. Never raises: without an answer the last one holds on."""
     now = time.monotonic()
     if now >= _read_at:
         await asyncio.get_running_loop().run_in_executor(_database, _read)
@@ -148,7 +155,7 @@ async def policy_for(domain: str, exchangers: Exchangers) -> tuple[Policy | None
         if len(_kept) >= MOST_KEPT:
             forget()
         _kept[domain] = kept
-    return (kept.policy, Result.GOOD) if now < kept.expires else (None, kept.trouble)
+    return Known(kept.policy) if now < kept.expires else Known(None, kept.trouble, kept.is_unsure)
 
 
 def _read() -> None:
@@ -175,22 +182,24 @@ async def _checked(domain: str, kept: _Kept | None, exchangers: Exchangers) -> _
     """Ask the DNS whether there is a policy that is not known yet, and fetch it."""
     now = time.monotonic()
     kept = kept or _Kept(None, "", 0.0, 0.0)
+    record_id, is_unsure = None, False
     try:
         record_id = parse_record(await exchangers.texts(f"_mta-sts.{domain}"))
-    except NoRoute:
-        record_id = None
+    except NoRoute as error:
+        is_unsure = not error.permanent
     holds = now < kept.expires
     check_at = min(now + CHECK_SECONDS, max(kept.expires, now + SOONEST_SECONDS)) if holds else now + CHECK_SECONDS
     # A record that is gone ends no policy before its time (RFC 8461 5.1): that is what an attacker would do.
     is_known = record_id == kept.record_id or record_id is None
     if is_known and (now < kept.renew_at if holds else record_id is None):
-        return replace(kept, check_at=check_at, trouble=Result.GOOD)
+        return replace(kept, check_at=check_at, trouble=Result.GOOD, is_unsure=is_unsure)
     record_id = record_id or kept.record_id
     try:
         policy = await _fetch(f"mta-sts.{domain}", exchangers)
     except (NoRoute, NotFetched, InvalidPolicy) as error:
         log.warning("the MTA-STS policy of %s could not be fetched: %s", domain, error)
-        return replace(kept, check_at=check_at, renew_at=now + RENEW_AGAIN_SECONDS, trouble=_trouble(error))
+        renew_at = now + RENEW_AGAIN_SECONDS
+        return replace(kept, check_at=check_at, renew_at=renew_at, trouble=_trouble(error), is_unsure=True)
     try:
         await asyncio.get_running_loop().run_in_executor(
             _database, policy_store.write, domain, record_id, policy.mode, policy.mx, policy.max_age_seconds

@@ -64,11 +64,11 @@ async def guarded(
     known: dict[str, Tlsa | NoRoute | None] = {}
     if wanted.dane or is_required:
         known = await lookup.found(hosts, wanted.port, exchangers)
-    policy, trouble = None, Result.GOOD
+    sts = mta_sts.Known(None)
     if (wanted.mta_sts or is_required) and not all(_decides(known.get(host.name)) for host in hosts):
-        policy, trouble = await mta_sts.policy_for(domain, exchangers)
-    enforced = policy if policy is not None and policy.enforced else None
-    asked = _asked(policy, trouble) if told is not None else None
+        sts = await mta_sts.policy_for(domain, exchangers)
+    enforced = sts.policy if sts.policy is not None and sts.policy.enforced else None
+    asked = _asked(sts.policy, sts.trouble) if told is not None else None
     usable: list[Guarded] = []
     left_out: dict[str, Session] = {}
     for host in hosts:
@@ -95,7 +95,7 @@ async def guarded(
             told(session)
     if not usable:
         if is_required and enforced is None and not any(isinstance(one, NoRoute) for one in known.values()):
-            raise _not_proved(domain)
+            raise _not_known(domain) if sts.is_unsure else _not_proved(domain)
         raise _nobody(hosts, domain, known)
     return usable
 
@@ -117,6 +117,11 @@ def route_not_proved(host: str) -> NoRoute:
 def _not_proved(domain: str) -> NoRoute:
     reply = f"nothing proves the mail hosts of {domain}, as the sender requires (REQUIRETLS)"
     return NoRoute(reply, NO_REQUIRETLS, permanent=True)
+
+
+def _not_known(domain: str) -> NoRoute:
+    reply = f"the MTA-STS policy of {domain} could not be looked up, and the sender requires proof (REQUIRETLS)"
+    return NoRoute(reply, "4.7.5", permanent=False)
 
 
 def _decides(tlsa: Tlsa | NoRoute | None) -> bool:

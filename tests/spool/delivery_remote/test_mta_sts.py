@@ -77,6 +77,35 @@ def test_a_policy_proves_hosts_for_mail_that_requires_tls_and_counts_nothing_for
     assert (told.only.outcome, usual.only.outcome) == (DELIVERED, PENDING)
 
 
+@pytest.mark.parametrize("silent", ["record", "server"])
+def test_mail_that_requires_tls_waits_while_it_is_not_known_whether_there_is_a_policy(
+    peer: SmtpPeer,
+    dns: DNSServer,
+    web: HttpsServer,
+    authority: Authority,
+    spooled: Path,
+    deliver: Deliver,
+    silent: str,
+) -> None:
+    peer.tls = authority.server(HOST)
+    peer.features.append("REQUIRETLS")
+    pages = dict(web.pages)
+    if silent == "record":
+        dns.fail(f"_mta-sts.{DOMAIN}", "SERVFAIL")
+    else:
+        web.pages.clear()
+    [told] = deliver(a_leased_entry(spooled, to=BOB, tls_wish="required"))
+    assert (told.only.outcome, peer.taken) == (PENDING, [])
+    assert "could not be looked up" in told.only.reply
+    if silent == "record":
+        dns._failures.clear()
+        dns.clear(f"_mta-sts.{DOMAIN}")
+    web.pages.update(pages)
+    _restart()
+    [told] = deliver(a_leased_entry(spooled, to=BOB, tls_wish="required"))
+    assert told.only.outcome is (Outcome.BOUNCED if silent == "record" else DELIVERED)
+
+
 def test_a_route_takes_mail_that_requires_tls_only_where_it_asks_for_a_certificate(
     peer: SmtpPeer, authority: Authority, spooled: Path, deliver: Deliver
 ) -> None:

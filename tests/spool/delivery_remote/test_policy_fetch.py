@@ -53,12 +53,12 @@ def test_servers_that_drip_headers_keep_no_policy_of_others_from_being_fetched(
     for domain in domains:
         announce(dns, domain, "127.0.0.2")
 
-    async def all_at_once() -> tuple[object, bool, list[tuple[object, object]]]:
+    async def all_at_once() -> tuple[object, bool, list[mta_sts.Known]]:
         exchangers = Exchangers("mail.test", dns.address)
         slow = [asyncio.ensure_future(mta_sts.policy_for(domain, exchangers)) for domain in domains]
         while server.connections < 4:
             await asyncio.sleep(0.01)
-        found, _ = await mta_sts.policy_for(GOOD, exchangers)
+        found = (await mta_sts.policy_for(GOOD, exchangers)).policy
         still = not any(task.done() for task in slow)
         assert server.connections == 4, "one address took more than its part"
         return found, still, list(await asyncio.gather(*slow))
@@ -68,7 +68,7 @@ def test_servers_that_drip_headers_keep_no_policy_of_others_from_being_fetched(
         found, still, slow = asyncio.run(all_at_once())
     assert isinstance(found, mta_sts.Policy) and found.enforced
     assert still, "the good one had to wait for those that drip"
-    assert [policy for policy, _ in slow] == [None] * 12
+    assert [known.policy for known in slow] == [None] * 12
 
 
 def test_an_answer_that_drips_ends_after_its_time(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
