@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import ClassVar
 
 from django.db import models
+from django.utils.translation import gettext_lazy as _lazy
 
 
 class ReportKind(models.TextChoices):
     """What a report is about."""
 
-    TLS = "tls", "TLS"
-    DMARC = "dmarc", "DMARC"
+    TLS = "tls", _lazy("TLS")
+    DMARC = "dmarc", _lazy("DMARC")
 
 
 class IncomingReport(models.Model):

@@ -17,21 +17,21 @@ class TrafficKind(models.IntegerChoices):
     INBOUND_SENDER = 6, _lazy("Top Inbound Senders")
     INBOUND_IP = 7, _lazy("Top Inbound IP Addresses")
     INBOUND_DOMAIN = 8, _lazy("Top Inbound Domains")
-    RECEIVED_SENDER = 9, "Messages taken in, by sender"
-    RECEIVED_INBOUND = 10, "Messages taken in for recipients here"
-    RECEIVED_OUTBOUND = 11, "Messages taken in for recipients elsewhere"
-    BOUNCED = 12, "Recipients that bounced or expired"
-    HANDED_IN_USER = 13, "Messages handed in, by the user who logged in"
-    HANDED_IN_SENDER = 14, "Messages handed in without a login, by sender"
-    HANDED_IN_IP = 15, "Messages handed in, by client IP"
-    DEFERRED_USER = 16, "Messages deferred at their first attempt, by user"
-    DEFERRED_SENDER = 17, "Messages deferred at their first attempt, by sender without a login"
-    DEFERRED_IP = 18, "Messages deferred at their first attempt, by client IP"
-    BOUNCED_USER = 19, "Recipients that bounced or expired, by user"
-    BOUNCED_SENDER = 20, "Recipients that bounced or expired, by sender without a login"
-    BOUNCED_IP = 21, "Recipients that bounced or expired, by client IP"
-    ANSWERED_DOMAIN = 22, "Recipients elsewhere that were delivered, refused or deferred, by their domain"
-    REFUSED_DOMAIN = 23, "Recipients elsewhere that were refused or deferred, by their domain"
+    RECEIVED_SENDER = 9, _lazy("Messages taken in, by sender")
+    RECEIVED_INBOUND = 10, _lazy("Messages taken in for recipients here")
+    RECEIVED_OUTBOUND = 11, _lazy("Messages taken in for recipients elsewhere")
+    BOUNCED = 12, _lazy("Recipients that bounced or expired")
+    HANDED_IN_USER = 13, _lazy("Messages handed in, by the user who logged in")
+    HANDED_IN_SENDER = 14, _lazy("Messages handed in without a login, by sender")
+    HANDED_IN_IP = 15, _lazy("Messages handed in, by client IP")
+    DEFERRED_USER = 16, _lazy("Messages deferred at their first attempt, by user")
+    DEFERRED_SENDER = 17, _lazy("Messages deferred at their first attempt, by sender without a login")
+    DEFERRED_IP = 18, _lazy("Messages deferred at their first attempt, by client IP")
+    BOUNCED_USER = 19, _lazy("Recipients that bounced or expired, by user")
+    BOUNCED_SENDER = 20, _lazy("Recipients that bounced or expired, by sender without a login")
+    BOUNCED_IP = 21, _lazy("Recipients that bounced or expired, by client IP")
+    ANSWERED_DOMAIN = 22, _lazy("Recipients elsewhere that were delivered, refused or deferred, by their domain")
+    REFUSED_DOMAIN = 23, _lazy("Recipients elsewhere that were refused or deferred, by their domain")
 
 
 # The upper bounds of the latency histogram; what took longer than the last has a place of its own.
