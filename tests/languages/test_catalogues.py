@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from babel.messages.pofile import read_po
 
 from base.languages import OFFERED, SOURCE
 from mailspool import catalogues
@@ -16,6 +17,17 @@ ALL = list(catalogues.catalogues())
 @pytest.mark.parametrize("path", list(filter(catalogues.is_offered, ALL)), ids=lambda path: "-".join(path.parts[-4:-2]))
 def test_a_catalogue_is_whole(path: Path) -> None:
     assert catalogues.problems(path) == []
+
+
+# One word for one thing: German has several for some.
+_OTHER_WORDS = {"E-Mail": "Mail", "Unzustellbarkeits": "Rückläufer", "Rechner": "Maschine", "Kennwort": "Passwort"}
+
+
+@pytest.mark.parametrize("part", catalogues.PARTS)
+def test_german_has_one_word_for_one_thing(part: str) -> None:
+    with (catalogues.LOCALE / part / "de" / "LC_MESSAGES" / "django.po").open("rb") as file:
+        german = " ".join(f"{message.string}" for message in read_po(file, locale="de"))
+    assert {other: word for other, word in _OTHER_WORDS.items() if other in german} == {}
 
 
 def test_each_offered_language_has_a_catalogue_and_the_reverse() -> None:

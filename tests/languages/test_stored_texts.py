@@ -49,7 +49,7 @@ IN_GERMAN = [
     ),
     (
         "slowed: mx.far.test takes only so much mail from us at a time",
-        "gebremst: mx.far.test nimmt auf einmal nur begrenzt E-Mails von uns an",
+        "gebremst: mx.far.test nimmt auf einmal nur begrenzt Mails von uns an",
     ),
     ("Not checked for spam: no answer of Rspamd", "Nicht auf Spam geprüft: keine Antwort von Rspamd"),
 ]

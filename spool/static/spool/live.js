@@ -13,7 +13,8 @@
     const button = document.getElementById("live-switch");
     button.setAttribute("aria-pressed", String(paused()));
     button.textContent = window.msSay(paused() ? "resume" : "pause");
-    const at = new Date().toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false });
+    const at = new Date().toLocaleTimeString(
+      document.documentElement.lang, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
     document.getElementById("live-text").textContent = window.msSay(paused() ? "paused" : "live", { time: at });
   }
 

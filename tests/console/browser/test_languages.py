@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -72,3 +73,9 @@ def test_what_scripts_say_is_in_the_language_of_the_page(console: Console) -> No
     )
     page.evaluate("document.dispatchEvent(new Event('htmx:afterSettle'))")
     expect(moment).to_have_text("in 2 h")
+
+
+@pytest.mark.browser_context_args(locale="ar-EG")
+def test_the_time_of_a_refresh_is_written_as_the_page_is_not_as_the_browser_would(console: Console) -> None:
+    page = console.open("/admin/spool/entry/")
+    expect(page.locator("#live-text")).to_have_text(re.compile(r"[0-2][0-9]:[0-5][0-9]:[0-5][0-9]"))
