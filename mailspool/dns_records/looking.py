@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
 
 from django.conf import settings as django_settings
-from django.db import transaction
+from django.db import InterfaceError, OperationalError, transaction
 from django.db.models import Q
 from django.utils import timezone
 
@@ -32,6 +33,10 @@ EVERY: Final = timedelta(days=1)
 # Records that are wrong are often being mended.
 BAD_EVERY: Final = timedelta(hours=1)
 _AT_ONCE: Final = 8
+log = logging.getLogger(__name__)
+
+# Domains whose look raised, and when: they are left out for a while.
+_failed: dict[str, datetime] = {}
 _WORST: Final = (RecordState.WRONG, RecordState.MISSING, RecordState.UNKNOWN, RecordState.OPTIONAL, RecordState.RIGHT)
 
 
@@ -88,8 +93,15 @@ def sweep() -> None:
 def look_at_due() -> None:
     """Look at the domain whose turn it is. That may take half a minute."""
     now = timezone.now()
-    if (domain := _next(now)) is not None:
+    if (domain := _next(now)) is None:
+        return
+    try:
         look_at(domain, now)
+    except (OperationalError, InterfaceError):
+        raise
+    except Exception:  # the edge of a domain: it is not to be the next one again and again
+        log.exception("the DNS records of %s could not be looked at", domain or "this server")
+        _failed[domain] = now
 
 
 looker: Final = Background("looking at DNS records", look_at_due)
@@ -102,12 +114,16 @@ def tidy(now: datetime) -> None:
 
 def _next(now: datetime) -> str | None:
     """The host, a domain that was never looked at, or that whose look is the longest ago; None when none is due."""
+    for name in [name for name, failed in _failed.items() if failed < now - BAD_EVERY]:
+        del _failed[name]
     of_host = DomainRecord.objects.filter(domain=HOST).order_by("checked").values_list("checked", flat=True).first()
-    if of_host is None or (of_host < now - BAD_EVERY and _was_refused_since(of_host)):
+    is_wanted = of_host is None or (of_host < now - BAD_EVERY and _was_refused_since(of_host))
+    if is_wanted and HOST not in _failed:
         return HOST
     new = Domain.objects.exclude(name__in=DomainRecord.objects.values("domain")).order_by("name")
+    new = new.exclude(name__in=list(_failed))
     is_due = Q(checked__lt=now - EVERY) | Q(checked__lt=now - BAD_EVERY, state__in=BAD)
-    due = DomainRecord.objects.filter(is_due).order_by("checked")
+    due = DomainRecord.objects.filter(is_due).exclude(domain__in=list(_failed)).order_by("checked")
     return new.values_list("name", flat=True).first() or due.values_list("domain", flat=True).first()
 
 

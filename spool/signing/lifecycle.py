@@ -15,7 +15,7 @@ from typing import Final
 from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from django.conf import settings as django_settings
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, InterfaceError, OperationalError, transaction
 from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
@@ -161,7 +161,13 @@ def sweep() -> None:
 def look_at_due(now: datetime) -> None:
     """Look for the records whose turn it is, a few of them."""
     for key in _due(now).order_by(F("checked").asc(nulls_first=True))[:MOST_AT_A_TIME]:
-        look(key, now)
+        try:
+            look(key, now)
+        except (OperationalError, InterfaceError):
+            raise
+        except Exception:  # the edge of a key: others have their turn, too
+            log.exception("the record of the DKIM key %s could not be looked for", key.name)
+            DkimKey.objects.filter(pk=key.pk).update(checked=now)
 
 
 looker: Final = Background("looking for DKIM records", lambda: look_at_due(timezone.now()))

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+from django.db import InterfaceError, OperationalError
 from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
@@ -109,17 +110,25 @@ def sweep() -> None:
 def send_due(now: datetime) -> None:
     """Send the records whose turn it is, a few of them."""
     for key in _due(now).order_by(F("send_tried").asc(nulls_first=True), "pk")[:MOST_AT_A_TIME]:
-        server = primaries.server_of(key.domain)
-        if server is None:
+        try:
+            _send_in_turn(key, now)
+        except (OperationalError, InterfaceError):
+            raise
+        except Exception:  # the edge of a key: others have their turn, too
+            log.exception("the record of the DKIM key %s could not be put into the DNS", key.name)
             DkimKey.objects.filter(pk=key.pk).update(send_tried=now)
-            continue
-        sent = send(key, server, now)
-        if sent.changed:
-            record(SYSTEM, "dkim-publish", key.name, parameters=said_of(key, server), about=subject_of(key))
-        if sent.problem:
-            log.warning(
-                "the record of the DKIM key %s could not be put into the DNS: %s", key.name, sent.problem.english
-            )
+
+
+def _send_in_turn(key: DkimKey, now: datetime) -> None:
+    server = primaries.server_of(key.domain)
+    if server is None:
+        DkimKey.objects.filter(pk=key.pk).update(send_tried=now)
+        return
+    sent = send(key, server, now)
+    if sent.changed:
+        record(SYSTEM, "dkim-publish", key.name, parameters=said_of(key, server), about=subject_of(key))
+    if sent.problem:
+        log.warning("the record of the DKIM key %s could not be put into the DNS: %s", key.name, sent.problem.english)
 
 
 sender: Final = Background("sending DKIM records", lambda: send_due(timezone.now()))

@@ -9,11 +9,12 @@ from __future__ import annotations
 import logging
 import threading
 from collections import Counter
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
+from django.db import DataError, IntegrityError, close_old_connections, connection, transaction
 from django.db import Error as DatabaseError
-from django.db import close_old_connections, connection
 from django.db.models import Count
 from django.utils import timezone
 
@@ -36,6 +37,8 @@ SERIES_HOURS: Final = 3 * 365 * DAY
 TOTALS: Final = 400 * DAY
 # Buckets that expire in one transaction.
 EXPIRED: Final = 2_000
+# What is wrong with a batch itself, as another version or a plug-in may have written it.
+_UNFIT: Final = (DataError, IntegrityError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError)
 _IDLE: Final = timedelta(seconds=10)
 
 
@@ -63,7 +66,7 @@ def roll_up() -> bool:
                 return False
             taken = traffic_sums.take_batches(CHUNK)
             if taken:
-                _store(add_up(taken))
+                _add(taken)
             state = _state(now)
             if taken or now - state.rolled > _IDLE:
                 state.rolled = now
@@ -86,6 +89,22 @@ def minute_of(moment: datetime) -> int:
 def _state(now: datetime) -> TrafficState:
     state, _ = TrafficState.objects.get_or_create(pk=1, defaults={"since": now, "rolled": now})
     return state
+
+
+def _add(taken: Sequence[str]) -> None:
+    """Add batches to what there is. One that can't be added is left out: it would be in the way of all after it."""
+    try:
+        with transaction.atomic():
+            _store(add_up(taken))
+        return
+    except _UNFIT as error:
+        log.error("%d batches of traffic could not be added up together: %r", len(taken), error)
+    for payload in taken:
+        try:
+            with transaction.atomic():
+                _store(add_up([payload]))
+        except _UNFIT:
+            log.exception("traffic that can't be added up is left out: %.500r", payload)
 
 
 def _store(sums: Sums) -> None:

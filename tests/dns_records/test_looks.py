@@ -331,6 +331,17 @@ def test_the_alert_is_about_what_has_broken_and_not_about_what_never_was(dns: DN
     assert watch.page(DOMAIN) == "/admin/dns/example.org/"
 
 
+def test_a_look_that_fails_keeps_no_other_domain_from_its_turn(dns: DNSServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(host: object) -> Any:
+        raise LookupError("nobody thought of this")
+
+    monkeypatch.setattr(looking, "_failed", {})
+    monkeypatch.setattr(looking.wishes, "of_host", lambda *arguments: fail(arguments))
+    for _ in range(2):
+        looking.look_at_due()
+    assert set(DomainRecord.objects.values_list("domain", flat=True)) == {DOMAIN}
+
+
 def test_each_is_looked_at_daily_and_what_is_wrong_hourly(dns: DNSServer) -> None:
     def swept(after: timedelta) -> set[str]:
         before = dict(DomainRecord.objects.values_list("domain", "checked"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +124,22 @@ def test_a_user_far_above_the_own_past_is_delayed_at_it_and_gets_it_back(policy:
     event.refresh_from_db()
     assert event.undone_by == ROOT.name
     assert "undone already" in guard.undo(ROOT, event)
+
+
+def test_a_user_whom_the_guard_can_not_look_at_hides_no_other(
+    policy: GuardPolicy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look_at = guard.behaviour_of
+
+    def fragile(address: str, now: datetime) -> Behaviour:
+        if address == ANN:
+            raise LookupError("nobody thought of this")
+        return look_at(address, now)
+
+    monkeypatch.setattr(guard, "_busy", lambda policy, now: [ANN, "bob@example.org"])
+    monkeypatch.setattr(guard, "behaviour_of", fragile)
+    assert guard.look(timezone.now()) == []
+    assert set(GuardPeak.objects.values_list("user", flat=True)) == {"bob@example.org"}
 
 
 def test_what_a_user_sends_under_other_names_counts(policy: GuardPolicy) -> None:

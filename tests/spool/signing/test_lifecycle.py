@@ -107,6 +107,22 @@ def _swept(now: datetime) -> None:
     lifecycle.tidy(now)
 
 
+def test_a_key_that_can_not_be_looked_for_keeps_no_other_from_its_turn(
+    dns: DNSServer, servers: NameServers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad, good = (lifecycle.make(DOMAIN, "rsa", NOW, selector) for selector in ("bad", "good"))
+    look_for = lifecycle.look_for
+
+    def fragile(key: DkimKey, *arguments: Any) -> Any:
+        if key.pk == bad.pk:
+            raise LookupError("nobody thought of this")
+        return look_for(key, *arguments)
+
+    monkeypatch.setattr(lifecycle, "look_for", fragile)
+    lifecycle.look_at_due(NOW)
+    assert set(DkimKey.objects.exclude(checked=None)) == {bad, good}
+
+
 def test_a_key_whose_record_is_gone_signs_no_more_until_it_was_there_again(
     dns: DNSServer, servers: NameServers
 ) -> None:

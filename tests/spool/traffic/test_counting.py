@@ -63,6 +63,15 @@ def test_a_delivery_elsewhere_counts_for_its_sender_and_its_ip(spool: Spool) -> 
     }
 
 
+@pytest.mark.parametrize("payload", ["not JSON", "{}", '{"at": 0, "r": [["a\\u0000b@far.test", "", true], 5]}'])
+def test_a_batch_that_can_not_be_added_up_is_in_the_way_of_no_other(spool: Spool, payload: str) -> None:
+    spool.take()
+    TrafficBatch.objects.create(payload=payload)
+    spool.take()
+    assert counted()[K.RECEIVED_SENDER, ANN] == 2
+    assert not TrafficBatch.objects.exists()
+
+
 def test_a_delivery_here_counts_for_recipient_sender_ip_and_domain(spool: Spool) -> None:
     spool.take_for_us(b"Subject: Hello\r\n\r\nHello\r\n", sender="Eve@Far.test")
     spool.work()
