@@ -16,6 +16,7 @@ from mailspool.dns_records.names import HOST
 from mailspool.dns_records.records import zone_line
 from spool.models.dkim import DkimKey, KeyState
 from spool.models.dns import BAD, BLOCK_LIST, DomainRecord, RecordState
+from spool.signing.published import is_about_record
 
 _KEY_SENTENCES = {
     KeyState.PUBLISHED: _lazy("It is at all name servers, and signs once no resolver has kept an older answer."),
@@ -131,8 +132,7 @@ def shown_key(key: DkimKey) -> Shown:
             str(_KEY_SENTENCES.get(KeyState(key.state)) or gettext("It is at all name servers.")),
         )
     elif key.state == KeyState.PREPARED:
-        is_there = not key.found.endswith("there is no record yet")
-        state = RecordState.WRONG if is_there else RecordState.MISSING
+        state = _state_of_wrong(key)
         said = (
             gettext("It signs no more: %(found)s.")
             if key.active
@@ -141,12 +141,21 @@ def shown_key(key: DkimKey) -> Shown:
         sentence = said % {"found": key.wrong}
         if key.send_problem:
             sentence += gettext(" It could not be put there: %(send_problem)s.") % {"send_problem": key.unsent}
+    elif is_about_record(key):
+        state = _state_of_wrong(key)
+        sentence = gettext("Mail that it has signed is on its way, and wants its record: %(found)s.") % {
+            "found": key.wrong
+        }
     else:
         state, sentence = (
             RecordState.UNKNOWN,
             (gettext("The last look had no answer: %(found)s.") % {"found": key.wrong}),
         )
     return Shown("DKIM", key.name, "TXT", key.record, (), state, sentence, key.checked)
+
+
+def _state_of_wrong(key: DkimKey) -> RecordState:
+    return RecordState.MISSING if key.found.endswith("there is no record yet") else RecordState.WRONG
 
 
 def chips(domains: Iterable[str]) -> dict[str, list[Chip]]:

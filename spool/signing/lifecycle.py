@@ -137,7 +137,11 @@ def _go_on(key: DkimKey, found: Found, now: datetime) -> None:
 
 def _activate(key: DkimKey, now: datetime) -> None:
     key.state, key.active = KeyState.ACTIVE, now
-    before = DkimKey.objects.filter(domain=key.domain, algorithm=key.algorithm, state=KeyState.ACTIVE)
+    # Also one whose record was gone for a while: its mail is on its way, and it does not come back in its turn.
+    is_followed = Q(state=KeyState.ACTIVE) | Q(
+        state__in=[KeyState.PREPARED, KeyState.PUBLISHED], active__isnull=False, created__lt=key.created
+    )
+    before = DkimKey.objects.filter(is_followed, domain=key.domain, algorithm=key.algorithm)
     before.exclude(pk=key.pk).update(state=KeyState.RETIRING, retired=now)
     log.info("the DKIM key %s signs from now on", key.name)
 

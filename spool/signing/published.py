@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from base.facts import NOTHING, Fact, fact
 from base.name_servers import NameServers
 from spool.models.dkim import DkimKey
+
+_WRONG: Final = "%(server)s: %(wrong)s"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +28,13 @@ def look_for(key: DkimKey, servers: NameServers) -> Found:
     for answer in servers.look(key.name, "TXT"):
         longest = max(longest, answer.ttl_seconds)
         if wrong := wrong_with(answer.records, key):
-            problem = problem or fact("%(server)s: %(wrong)s", server=answer.server, wrong=wrong)
+            problem = problem or fact(_WRONG, server=answer.server, wrong=wrong)
     return Found(problem, longest)
+
+
+def is_about_record(key: DkimKey) -> bool:
+    """Whether what is kept of the last look says what is wrong with the record, and not why there was no answer."""
+    return bool(key.found) and (key.found_fact or {}).get("say") == _WRONG
 
 
 def wrong_with(texts: Sequence[str], key: DkimKey) -> Fact:

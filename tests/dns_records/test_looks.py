@@ -189,6 +189,10 @@ def test_dkim_keys_come_with_their_records_and_without_one_it_is_said(dns: DNSSe
     assert "signed by it yet" in looked("DKIM").sentence
     DkimKey.objects.update(active=NOW)
     assert "signs no more" in looked("DKIM").sentence
+    DkimKey.objects.update(state=KeyState.RETIRING)
+    assert (looked("DKIM").state, "on its way" in looked("DKIM").sentence) == (WRONG, True)
+    dns.clear(key.name)
+    assert (looked("DKIM").state, "on its way" in looked("DKIM").sentence) == (MISSING, True)
 
 
 class TestHost:

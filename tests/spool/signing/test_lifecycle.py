@@ -135,6 +135,25 @@ def test_a_key_whose_record_is_gone_signs_no_more_until_it_was_there_again(
     assert key.state == KeyState.PUBLISHED and ring.load() is ring.NONE
 
 
+def test_one_whose_record_comes_back_does_not_take_over_from_the_one_that_followed(
+    dns: DNSServer, servers: NameServers
+) -> None:
+    old = active(dns, servers)
+    dns.clear(old.name)
+    lifecycle.look(old, NOW + timedelta(hours=2), servers)
+    assert old.state == KeyState.PREPARED
+    new = active(dns, servers, NOW + timedelta(hours=3))
+    old.refresh_from_db()
+    assert (old.state, old.retired) == (KeyState.RETIRING, NOW + timedelta(hours=4)), (
+        "mail that it signed is on its way"
+    )
+    show(dns, old)
+    for hours in (5, 6, 12):
+        lifecycle.look(old, NOW + timedelta(hours=hours), servers)
+    new.refresh_from_db()
+    assert (old.state, new.state) == (KeyState.RETIRING, KeyState.ACTIVE)
+
+
 @pytest.mark.parametrize("code", ["SERVFAIL", "REFUSED"])
 def test_nothing_follows_from_no_answer(code: str, dns: DNSServer, servers: NameServers) -> None:
     key = active(dns, servers)
