@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from django.db.models import QuerySet
+
 from base.facts import NOTHING, Fact, fact
 from base.name_servers import NameServers
-from spool.models.dkim import DkimKey
+from spool.models.dkim import DkimKey, KeyState
 
 _WRONG: Final = "%(server)s: %(wrong)s"
 
@@ -35,6 +37,11 @@ def look_for(key: DkimKey, servers: NameServers) -> Found:
 def is_about_record(key: DkimKey) -> bool:
     """Whether what is kept of the last look says what is wrong with the record, and not why there was no answer."""
     return bool(key.found) and (key.found_fact or {}).get("say") == _WRONG
+
+
+def lost_keys() -> QuerySet[DkimKey]:
+    """Keys that signed until their record was found to be gone or wrong."""
+    return DkimKey.objects.filter(state=KeyState.PREPARED, active__isnull=False).exclude(found="")
 
 
 def wrong_with(texts: Sequence[str], key: DkimKey) -> Fact:

@@ -335,6 +335,25 @@ def test_the_alert_is_about_what_has_broken_and_not_about_what_never_was(dns: DN
     assert watch.page(DOMAIN) == "/admin/dns/example.org/"
 
 
+def test_the_alert_is_about_keys_that_sign_no_more(dns: DNSServer) -> None:
+    rule, watch = AlertRule(name="DNS", kind="dns", threshold=1), watch_of("dns")
+    key = lifecycle.make(DOMAIN, "rsa", NOW)
+    looking.look_at(DOMAIN, NOW)
+    assert watch.values(rule, NOW, ()) == {}
+    DkimKey.objects.update(state=KeyState.ACTIVE, active=NOW)
+    dns.fail(key.name, "SERVFAIL")
+    looking.look_at(DOMAIN, NOW)
+    assert watch.values(rule, NOW, ()) == {}
+    dns._failures.clear()
+    looking.look_at(DOMAIN, NOW)
+    assert watch.values(rule, NOW, ()) == {DOMAIN: 1.0}
+    assert watch.sentence(DOMAIN, 1, rule) == "The DNS of example.org has broken: DKIM"
+    DkimKey.objects.update(domain="elsewhere.test")
+    assert watch.values(rule, NOW, ()) == {}
+    DkimKey.objects.update(domain=HOST_NAME)
+    assert watch.values(rule, NOW, ()) == {"host": 1.0}
+
+
 def test_a_look_that_fails_keeps_no_other_domain_from_its_turn(dns: DNSServer, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(host: object) -> Any:
         raise LookupError("nobody thought of this")
