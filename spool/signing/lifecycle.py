@@ -19,6 +19,7 @@ from django.db import IntegrityError, InterfaceError, OperationalError, transact
 from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
+from accounts.models import Domain
 from base.background import Background
 from base.facts import NOTHING, Fact
 from base.name_servers import NameServers, NoAnswer
@@ -187,7 +188,11 @@ def _due(now: datetime) -> QuerySet[DkimKey]:
 
 
 def tidy(now: datetime) -> None:
-    """SPOOL_HOUSEKEEPING: revoke the keys whose time is over, and make successors that are due."""
+    """SPOOL_HOUSEKEEPING: retire keys of domains that are gone, revoke those whose time is over, and make successors
+    that are due."""
+    for key in _of_nobody():
+        log.warning("the DKIM key %s signs no more: %s is no domain of this server any more", key.name, key.domain)
+        retire(key, now)
     settings = current()
     over = now - settings.lifetime - AFTER_RETIREMENT
     DkimKey.objects.filter(state=KeyState.RETIRING, retired__lt=over).update(
@@ -195,6 +200,14 @@ def tidy(now: datetime) -> None:
     )
     if settings.dkim_rotation_days:
         _succeed(now, now - timedelta(days=settings.dkim_rotation_days))
+
+
+def _of_nobody() -> list[DkimKey]:
+    """Keys of domains that were removed; this server's own name may be in one that is none of ours."""
+    labels = django_settings.MAILSPOOL_HOSTNAME.lower().rstrip(".").split(".")
+    of_host = [".".join(labels[start:]) for start in range(len(labels))]
+    in_use = DkimKey.objects.exclude(state__in=[KeyState.RETIRING, KeyState.REVOKED]).exclude(domain__in=of_host)
+    return list(in_use.exclude(domain__in=Domain.objects.values("name")))
 
 
 def _succeed(now: datetime, before: datetime) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from accounts.models import Domain
 from base.name_servers import NameServers
 from base.one_row import OneRow
 from base.sealed import unseal
@@ -22,7 +23,8 @@ MINUTE = timedelta(minutes=1)
 
 
 @pytest.fixture(autouse=True)
-def _no_key_is_kept() -> Iterator[None]:
+def _no_key_is_kept(db: None) -> Iterator[None]:
+    Domain.objects.create(name=DOMAIN)
     ring.forget()
     yield
     ring.forget()
@@ -249,6 +251,21 @@ def test_a_retired_key_signs_no_more_and_one_that_never_did_is_gone_at_once(
     lifecycle.retire(unused, NOW)
     assert (key.state, unused.state) == (KeyState.RETIRING, KeyState.REVOKED)
     assert ring.load() is ring.NONE
+
+
+def test_keys_of_a_domain_that_was_removed_are_retired(dns: DNSServer, servers: NameServers) -> None:
+    signs, waits = active(dns, servers), lifecycle.make(DOMAIN, "ed25519", NOW)
+    lifecycle.tidy(NOW)
+    assert ring.load().signers
+    Domain.objects.all().delete()
+    lifecycle.tidy(NOW)
+    for key in (signs, waits):
+        key.refresh_from_db()
+    assert (signs.state, waits.state, ring.load().signers) == (KeyState.RETIRING, KeyState.REVOKED, {})
+    Settings.objects.update_or_create(pk=1, defaults={"dkim_rotation_days": 1})
+    OneRow.forget()
+    lifecycle.tidy(NOW + timedelta(days=5))
+    assert DkimKey.objects.count() == 2, "nobody needs a successor"
 
 
 def test_private_keys_are_sealed_and_no_selector_is_used_twice() -> None:
