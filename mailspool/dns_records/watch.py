@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from django.db.models import Count, Q
@@ -17,9 +17,10 @@ from mailspool.dns_records.looking import keys_shown_at
 from mailspool.dns_records.names import HOST, HOST_KEY
 from spool.alerts.watches import Watch
 from spool.models import AlertRule
-from spool.models.dns import BAD, BLOCK_LIST, DomainRecord
+from spool.models.dns import BAD, BLOCK_LIST, DomainRecord, RecordState
 from spool.signing.published import lost_keys
 
+SILENT: Final = timedelta(days=7)
 _NEWS: Final = Q(was_right__isnull=False) | Q(purpose=BLOCK_LIST)
 
 
@@ -43,6 +44,11 @@ class BrokenRecords(Watch):
         found = {domain or HOST_KEY: float(n) for domain, n in broken.values_list("domain").annotate(Count("pk"))}
         for key in _places_of_lost_keys():
             found[key] = found.get(key, 0.0) + 1
+        # While the DNS does not answer nothing is known to be mended; but what is never known ends at some time.
+        named = [HOST if key == HOST_KEY else key for key in open_keys]
+        silent = DomainRecord.objects.filter(domain__in=named, state=RecordState.UNKNOWN, was_right__gt=now - SILENT)
+        for domain, n in silent.order_by().values_list("domain").annotate(Count("pk")):
+            found.setdefault(domain or HOST_KEY, float(n))
         return found
 
     def says(self, key: str) -> str:

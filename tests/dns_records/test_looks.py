@@ -335,6 +335,24 @@ def test_the_alert_is_about_what_has_broken_and_not_about_what_never_was(dns: DN
     assert watch.page(DOMAIN) == "/admin/dns/example.org/"
 
 
+def test_the_alert_goes_on_while_the_dns_gives_no_answer(dns: DNSServer) -> None:
+    rule, watch = AlertRule(name="DNS", kind="dns", threshold=1), watch_of("dns")
+    for records in (['"v=DMARC1; p=none"'], []):
+        dns.clear(f"_dmarc.{DOMAIN}")
+        for record in records:
+            dns.add(f"_dmarc.{DOMAIN}", "TXT", record)
+        looking.look_at(DOMAIN, NOW)
+    assert watch.values(rule, NOW, ()) == {DOMAIN: 1.0}
+    dns.fail(f"_dmarc.{DOMAIN}", "SERVFAIL")
+    looking.look_at(DOMAIN, NOW)
+    assert watch.values(rule, NOW, [DOMAIN]) == {DOMAIN: 1.0}
+    assert watch.values(rule, NOW, ()) == {}, "no answer begins none"
+    dns._failures.clear()
+    dns.add(f"_dmarc.{DOMAIN}", "TXT", '"v=DMARC1; p=none"')
+    looking.look_at(DOMAIN, NOW)
+    assert watch.values(rule, NOW, [DOMAIN]) == {}
+
+
 def test_the_alert_is_about_keys_that_sign_no_more(dns: DNSServer) -> None:
     rule, watch = AlertRule(name="DNS", kind="dns", threshold=1), watch_of("dns")
     key = lifecycle.make(DOMAIN, "rsa", NOW)
