@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -23,7 +24,7 @@ from mailspool.mail_reports import dmarc, tls_rpt
 from mailspool.mail_reports.dmarc import MOST_MESSAGES, DMARCRead, Source, Told
 from mailspool.mail_reports.packed import Unreadable, unpacked
 from mailspool.mail_reports.tls_rpt import OfDomain, TLSRead
-from quarantine.engines.authentication import dkim_of
+from quarantine.engines.authentication import DkimResult, SpfResult, dkim_of, spf_of
 from quarantine.engines.dmarc import TooMuch, from_domains
 from quarantine.engines.examined import Examined
 from spool.message.structure import body_in, structure_in
@@ -109,34 +110,54 @@ def _read(row: IncomingReport, now: datetime) -> None:
         raise Unreadable(f"it is about {report.begins:%Y-%m-%d} to {report.ends:%Y-%m-%d}")
     if not report.reporter or not report.report_id:
         raise Unreadable("it does not say whose it is")
-    signer = signer_of(content, row)
+    proof = proof_of(content, row)
     if isinstance(report, TLSRead):
         ours = [(name, one) for one in report.domains if (name := our_domain(one.domain))]
         if not ours:
             raise Unreadable("it is about no domain of ours")
         for domain, one in ours:
             with transaction.atomic():
-                if _is_new(ReportKind.TLS, domain, report, signer, row.received, one.good, one.bad):
-                    _store_failures(domain, report, one, is_proven=bool(signer))
+                if _is_new(ReportKind.TLS, domain, report, proof.signer, row.received, one.good, one.bad):
+                    _store_failures(domain, report, one, is_proven=bool(proof.signer))
         return
     name = our_domain(report.domain)
     if not name:
         raise Unreadable(f"it is about {report.domain or 'no domain'}, which is none of ours")
     with transaction.atomic():
-        if _is_new(ReportKind.DMARC, name, report, signer, row.received, report.good, report.bad):
+        # Anybody can write one: what is to be believed passes DMARC itself (RFC 9990, RFC 7489 7.2.1.1).
+        by = proof.signer or (f"{proof.sender} (SPF)" if proof.sender else "")
+        if _is_new(ReportKind.DMARC, name, report, by, row.received, report.good, report.bad) and by:
             _store_sources(name, report)
 
 
-def signer_of(content: bytes, row: IncomingReport) -> str:
-    """The domain whose DKIM signature is good, and speaks for who it says it is from; "" when there is none."""
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """Domains that speak for who a message says it is from: one whose DKIM signature is good, and that of a sender who
+    passes SPF. Empty where there is none."""
+
+    signer: str = ""
+    sender: str = ""
+
+
+def proof_of(content: bytes, row: IncomingReport) -> Proof:
+    """By whom the mail that a report came in is proved."""
     examined = Examined(Path(), len(content), row.sender, client_ip=row.client_ip, held=content)
     try:
         authors = from_domains(examined)
-        signatures = asyncio.run(dkim_of(examined))
+        sent, signatures = asyncio.run(_asked(examined))
     except (TooMuch, OSError):
-        return ""
+        return Proof()
     good = [one.domain for one in signatures if one.result == "pass"]
-    return next((one for one in good if any(f".{author}".endswith(f".{one}") for author in authors)), "")
+    senders = [sent.domain.lower()] if sent.result == "pass" and not sent.of_helo else []
+    return Proof(_speaking_for(authors, good), _speaking_for(authors, senders))
+
+
+async def _asked(examined: Examined) -> tuple[SpfResult, list[DkimResult]]:
+    return await asyncio.gather(spf_of(examined), dkim_of(examined))
+
+
+def _speaking_for(authors: Sequence[str], domains: Sequence[str]) -> str:
+    return next((one for one in domains if any(f".{author}".endswith(f".{one}") for author in authors)), "")
 
 
 def _is_new(

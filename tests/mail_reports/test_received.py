@@ -6,7 +6,7 @@ import base64
 import gzip
 from collections.abc import Iterator
 from datetime import timedelta
-from typing import Any
+from typing import Any, Final
 
 import dkim
 import pytest
@@ -18,6 +18,7 @@ from django.utils import timezone
 from accounts.models import Domain, Role, User
 from mailspool.mail_reports import dmarc, reading, stored
 from mailspool.mail_reports.watch import FailedTLS
+from quarantine.engines import authentication, resolver
 from spool.delivery import incoming_reports
 from spool.models import (
     AlertRule,
@@ -56,8 +57,24 @@ def named(spool: Spool) -> Iterator[None]:
             checked=timezone.now(),
         )
     incoming_reports.forget()
+    authentication.forget()
+    resolver._blocking.clear()
     yield
     incoming_reports.forget()
+
+
+_KEY: Final = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+
+def _signature(spool: Spool, content: bytes) -> bytes:
+    """By a key of the reporter's, which its DNS shows."""
+    public = _KEY.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    spool.dns.clear(f"s1._domainkey.{GOOGLE}")
+    record = f"v=DKIM1; k=rsa; p={base64.b64encode(public).decode()}"
+    spool.dns.add(f"s1._domainkey.{GOOGLE}", "TXT", in_pieces(record))
+    pem = _KEY.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())
+    signed: bytes = dkim.sign(content, b"s1", GOOGLE.encode(), pem, include_headers=[b"from", b"subject"])
+    return signed
 
 
 @pytest.fixture
@@ -65,9 +82,9 @@ def manage(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) 
     return manage_with(capsys, monkeypatch, "mailspool")
 
 
-def bring(spool: Spool, content: bytes, to: str = ANN) -> None:
+def bring(spool: Spool, content: bytes, to: str = ANN, *, signed: bool = True) -> None:
     """It arrives, and is read."""
-    spool.take_for_us(content, to, sender=f"noreply@{GOOGLE}")
+    spool.take_for_us(_signature(spool, content) + content if signed else content, to, sender=f"noreply@{GOOGLE}")
     spool.work()
     reading.sweep()
     reading.reader.wait(30)
@@ -80,7 +97,7 @@ def test_a_dmarc_report_is_delivered_and_shown(spool: Spool, manage: Manage) -> 
     assert not IncomingReport.objects.exists()
     [report] = MailReport.objects.all()
     assert (report.kind, report.domain, report.reporter, report.good, report.bad) == ("dmarc", HERE, GOOGLE, 7, 5)
-    assert report.signed_by == ""
+    assert report.signed_by == GOOGLE
     first = stored.since(7, timezone.now())
     assert [(one.ip, one.count, one.good, one.rejected) for one in stored.senders(HERE, first)] == [
         ("192.0.2.1", 7, 7, 0),
@@ -98,6 +115,25 @@ def test_a_dmarc_report_is_delivered_and_shown(spool: Spool, manage: Manage) -> 
         "tls failed": 0,
     }
     assert manage("reports", "senders", HERE, "--failed", "--json").json[0]["address"] == "192.0.2.66"
+
+
+def test_a_report_that_nothing_proves_is_listed_and_not_counted(spool: Spool, manage: Manage) -> None:
+    forged = mail_with(zipped(dmarc_xml(dmarc_record("192.0.2.66", 10**9, "fail", "fail", "reject"))))
+    bring(spool, forged, signed=False)
+    assert [row["bad"] for row in manage("reports", "received", "--json").json] == [10**9]
+    assert not DMARCSource.objects.exists()
+    first = stored.since(7, timezone.now())
+    assert stored.sums([HERE], first) == {}
+    bring(spool, mail_with(zipped(dmarc_xml(dmarc_record("192.0.2.1", 7), report_id="2"))))
+    assert stored.sums([HERE], first)[HERE].dmarc == stored.Counted(1, 7, 0)
+
+
+def test_a_report_counts_by_spf_too(spool: Spool) -> None:
+    spool.dns.add(GOOGLE, "TXT", '"v=spf1 ip4:192.0.2.7 -all"')
+    content = mail_with(zipped(dmarc_xml(dmarc_record("192.0.2.1", 7))))
+    for ip, by in (("192.0.2.8", ""), ("192.0.2.7", GOOGLE)):
+        row = IncomingReport(sender=f"noreply@{GOOGLE}", client_ip=ip, content=content)
+        assert reading.proof_of(content, row) == reading.Proof("", by)
 
 
 def test_counts_of_several_reporters_add_up_and_none_counts_twice(spool: Spool) -> None:
@@ -138,25 +174,13 @@ def test_no_report_keeps_the_next_from_being_read(spool: Spool) -> None:
     assert DMARCSource.objects.get(source_ip="192.0.2.9").count == dmarc.MOST_MESSAGES
 
 
-def _signing(spool: Spool) -> bytes:
-    """A key of the reporter's, which its DNS shows."""
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    public = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-
-    record = f"v=DKIM1; k=rsa; p={base64.b64encode(public).decode()}"
-    spool.dns.add(f"s1._domainkey.{GOOGLE}", "TXT", in_pieces(record))
-    return key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())
-
-
 def test_tls_that_failed_is_shown_and_an_alert_when_the_report_is_signed(spool: Spool, manage: Manage) -> None:
     watch, rule = FailedTLS(), AlertRule(threshold=1)
-    bring(spool, mail_with(tls_packed(), "tlsrpt+gzip"), to=f"ann+tls@{HERE}")
+    bring(spool, mail_with(tls_packed(), "tlsrpt+gzip"), to=f"ann+tls@{HERE}", signed=False)
     [row] = ReportedTLSFailure.objects.all()
     assert (row.domain, row.result, row.host, row.count) == (HERE, "certificate-expired", f"mx1.{HERE}", 3)
     assert not row.is_proven and watch.values(rule, timezone.now(), ()) == {}
-    signed = mail_with(tls_packed(bad=4, **{"report-id": "2"}), "tlsrpt+gzip")
-    signature = dkim.sign(signed, b"s1", GOOGLE.encode(), _signing(spool), include_headers=[b"from", b"subject"])
-    bring(spool, signature + signed)
+    bring(spool, mail_with(tls_packed(bad=4, **{"report-id": "2"}), "tlsrpt+gzip"))
     assert MailReport.objects.get(report_id="2").signed_by == GOOGLE
     assert watch.values(rule, timezone.now(), ()) == {HERE: 4.0}
     assert watch.page(HERE) == f"/admin/reports/{HERE}/"
@@ -216,7 +240,7 @@ def test_the_pages_show_it_to_administrators_and_each_domain_to_its_own(
         Domain.objects.create(name=f"d{number:02}.test")
     records = [dmarc_record(f"192.0.2.{number}", number) for number in range(1, 100)]
     bring(spool, mail_with(zipped(dmarc_xml(*records, dmarc_record("192.0.2.200", 5, "fail", "fail", "reject")))))
-    bring(spool, mail_with(tls_packed(), "tlsrpt+gzip"))
+    bring(spool, mail_with(tls_packed(), "tlsrpt+gzip"), signed=False)
     client.force_login(User.objects.create(email="root@localhost", role=Role.SYSTEM_ADMINISTRATOR))
     client.get("/admin/reports/")
     with django_assert_max_num_queries(12):
