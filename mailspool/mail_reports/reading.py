@@ -163,21 +163,22 @@ def _speaking_for(authors: Sequence[str], domains: Sequence[str]) -> str:
 def _is_new(
     kind: ReportKind, domain: str, report: TLSRead | DMARCRead, signer: str, received: datetime, good: int, bad: int
 ) -> bool:
-    _, is_new = MailReport.objects.get_or_create(
-        kind=kind,
-        domain=domain,
-        reporter=report.reporter,
-        report_id=report.report_id,
-        defaults={
-            "signed_by": signer[:255],
-            "begins": report.begins,
-            "ends": report.ends,
-            "received": received,
-            "good": good,
-            "bad": bad,
-        },
+    told = {
+        "signed_by": signer[:255],
+        "begins": report.begins,
+        "ends": report.ends,
+        "received": received,
+        "good": good,
+        "bad": bad,
+    }
+    row, is_new = MailReport.objects.get_or_create(
+        kind=kind, domain=domain, reporter=report.reporter, report_id=report.report_id, defaults=told
     )
-    return is_new
+    if is_new or row.signed_by or not signer:
+        return is_new
+    # Many ids are easily guessed: what somebody wrote under one keeps out nothing that is proved.
+    MailReport.objects.filter(pk=row.pk).update(**told)
+    return True
 
 
 def _store_failures(domain: str, report: TLSRead, one: OfDomain, *, is_proven: bool) -> None:

@@ -128,6 +128,14 @@ def test_a_report_that_nothing_proves_is_listed_and_not_counted(spool: Spool, ma
     assert stored.sums([HERE], first)[HERE].dmarc == stored.Counted(1, 7, 0)
 
 
+def test_a_report_that_nothing_proves_keeps_out_none_that_is_proved(spool: Spool) -> None:
+    for count, signed in ((10**9, False), (7, True), (5, False), (3, True)):
+        bring(spool, mail_with(zipped(dmarc_xml(dmarc_record("192.0.2.1", count)))), signed=signed)
+    [report] = MailReport.objects.all()
+    assert (report.good, report.signed_by) == (7, GOOGLE)
+    assert [row.count for row in DMARCSource.objects.all()] == [7]
+
+
 def test_a_report_counts_by_spf_too(spool: Spool) -> None:
     spool.dns.add(GOOGLE, "TXT", '"v=spf1 ip4:192.0.2.7 -all"')
     content = mail_with(zipped(dmarc_xml(dmarc_record("192.0.2.1", 7))))
