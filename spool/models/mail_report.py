@@ -36,7 +36,9 @@ class MailReport(models.Model):
     domain = models.CharField(max_length=255)
     reporter = models.CharField(max_length=200, help_text="As it calls itself.")
     report_id = models.CharField(max_length=255)
-    signed_by = models.CharField(max_length=255, blank=True, default="", help_text="Whose DKIM signature was good.")
+    signed_by = models.CharField(
+        max_length=255, blank=True, default="", help_text="Whose DKIM or SPF proved it; empty: nobody's."
+    )
     begins = models.DateTimeField()
     ends = models.DateTimeField()
     received = models.DateTimeField()

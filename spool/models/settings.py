@@ -355,7 +355,7 @@ class Settings(OneRow):
         ],
         help_text=_lazy(
             "Served at https://mta-sts.DOMAIN/.well-known/mta-sts.txt for each domain: others then send mail for it"
-            " encrypted, and to this host alone. DNS records shows what it needs."
+            " encrypted, and only to hosts that it names. DNS records shows what it needs."
         ),
     )
     mta_sts_hosts = models.TextField(
