@@ -19,7 +19,7 @@ from spool.files.store import PendingFile
 from spool.holders import holders
 from spool.models.content import IN_DATABASE
 from spool.models.settings import current
-from spool.places import contents
+from spool.places import contents, undecided
 from spool.rows import contents as content_rows
 from spool.rows import placement, statements
 from spool.rows.placement import Keeper
@@ -173,11 +173,16 @@ class _Out:
 
 @contextmanager
 def carrying_out() -> Iterator[_Out]:
-    """Within it, a transaction; what was made for one that fails is removed."""
+    """Within it, a transaction; what was made for one that fails is removed.
+
+    Not where the commit's answer was lost: the rows may be gone, and then the file is all there is of the message. What
+    no row names is left to the doctor, and the next attempt writes it again.
+    """
     out = _Out()
     try:
         yield out
-    except BaseException:
-        for path in out.made:
-            store.unlink(path)
+    except BaseException as error:
+        if not undecided.lost_connection(error):
+            for path in out.made:
+                store.unlink(path)
         raise

@@ -8,6 +8,7 @@ import shutil
 import tracemalloc
 import zipfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any
 
 import pytest
 from django.core.management import call_command
+from django.db import OperationalError
 from django.test import Client
 from django.utils import timezone
 
@@ -29,7 +31,7 @@ from spool.actions import Actor, perform
 from spool.actions.export_folder import copy_out
 from spool.actions.exports import export
 from spool.actions.undo_event import undo
-from spool.files import claim, marks, working
+from spool.files import claim, marks, store, working
 from spool.flow import intake, leases
 from spool.flow.lanes import Want
 from spool.flow.rounds import Rounds
@@ -355,3 +357,31 @@ def test_a_home_without_the_files_is_refused_unless_it_needs_none(home: Home, wi
     assert marks.faults() == [key, sentence]
     marks.accept(this_home=True)
     assert marks.faults() == []
+
+
+@pytest.mark.usefixtures("with_files")
+@pytest.mark.parametrize("committed", [True, False])
+def test_a_message_brought_out_stays_when_the_answer_of_the_commit_is_lost(
+    committed: bool, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry, content = taken_in()
+    settings.MAILSPOOL_STORE = "files"
+    write_transaction = statements.write_transaction
+
+    @contextmanager
+    def failing() -> Iterator[None]:
+        with write_transaction():
+            yield
+            if not committed:
+                raise OperationalError("server closed the connection unexpectedly")
+        raise OperationalError("server closed the connection unexpectedly")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(statements, "write_transaction", failing)
+        with pytest.raises(OperationalError):
+            list(relocation.chunks())
+    entry.refresh_from_db()
+    assert (entry.subspool != IN_DATABASE) == committed
+    list(relocation.chunks())
+    entry.refresh_from_db()
+    assert store.path_of(entry.subspool, entry.file_name).read_bytes() == content
