@@ -6,7 +6,8 @@
   const sheet = () => document.getElementById("shortcuts");
   let gone = 0;
 
-  const rows = () => [...document.querySelectorAll(".ms-entry, .ds-row, #result_list tbody tr")].filter((row) => row.offsetParent);
+  const ROWS = ".ms-entry, .ds-row, #result_list tbody tr, .ov-table tr[data-key], .ms-table tbody:not(.ms-entry) > tr.cells";
+  const rows = () => [...document.querySelectorAll(ROWS)].filter((row) => row.offsetParent && link(row));
   const link = (row) => row.querySelector("[data-open], th a, td a[href]");
 
   function step(by) {

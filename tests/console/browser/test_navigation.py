@@ -9,11 +9,14 @@ import pytest
 from django.urls import reverse
 from playwright.sync_api import expect
 
+from base.action import record
 from mailspool.destinations import tabs as destination_tabs
 from mailspool.overview import tabs
 from quarantine.console import tabs as quarantine_tabs
+from spool.actions import Actor
 from spool.console import tabs as spool_tabs
 from spool.filters import Count
+from spool.traffic import rollup
 from tests.console.browser.conftest import Console, serious_violations
 from tests.console.browser.themes import THEMES
 from tests.support.messages import a_submission
@@ -76,6 +79,20 @@ def test_search_and_first_row_are_a_few_steps_away(console: Console) -> None:
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
     expect(page.locator(".ms-entry [data-open]")).to_be_focused()
+
+
+@pytest.mark.parametrize(
+    ("path", "first"),
+    [("/admin/", ".ov-table tr[data-key] th a"), ("/admin/audit/auditevent/", ".ms-table tr.cells td a")],
+)
+def test_so_is_that_of_the_overview_and_of_the_audit(console: Console, path: str, first: str) -> None:
+    take_in(a_submission(sender="ann@example.org"))
+    rollup.roll_up()
+    record(Actor.system(), "delete", "a message", done=1)
+    page = console.open(path)
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(page.locator(first).first).to_be_focused()
 
 
 @pytest.mark.parametrize("path", ["/admin/", "/admin/accounts/user/", "/admin/spool/settings/", "/admin/spool/trace/"])
