@@ -125,7 +125,7 @@ def test_the_filters_of_the_audit_lead_to_what_they_say(console: Console) -> Non
     page.get_by_label("Action", exact=True).fill("hold")
     page.get_by_role("button", name="Apply").click()
     expect(page.locator("main tr.cells")).to_have_count(1)
-    expect(page.locator("main")).to_contain_text("Action: hold")
+    expect(page.locator("main")).to_contain_text("Action: Hold")
     page.locator("main").get_by_role("link", name=entry.file_name).click()
     expect(page.locator("main tr.cells")).to_have_count(2)
     expect(page.locator("main")).to_contain_text(f"On {entry.file_name}")

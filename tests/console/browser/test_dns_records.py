@@ -144,6 +144,7 @@ def test_records_are_published_by_updates_that_the_page_asks_for(console: Consol
     dialog.get_by_role("button", name="Add DKIM Key").click()
     expect(page.locator("#results")).to_contain_text("example.org")
     publishing.sweep()
+    publishing.sender.wait(20)
     page = console.open("/admin/dns/example.org/")
     check(page)
     assert {purpose for purpose, state in states(page).items() if state != "right"} == {"MTA-STS", "DNSSEC"}
