@@ -3,6 +3,7 @@
 import ipaddress
 import re
 import unicodedata
+from collections.abc import Iterator
 
 import idna
 from django.core.exceptions import ValidationError
@@ -123,6 +124,12 @@ def other_key(address: str) -> str | None:
     """
     key = key_of(address)
     return None if key == address else key[:LONGEST_PATH]
+
+
+def enclosing(domain: str) -> Iterator[str]:
+    """A domain and those that it is in, the nearest first: a.b.example, b.example, example."""
+    labels = domain.split(".")
+    return (".".join(labels[start:]) for start in range(len(labels)))
 
 
 def domain_of(address: str) -> str:

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email.message import EmailMessage
 
-from django.db import InterfaceError, OperationalError
 from django.db.models import Count, Max, Q
 from django.db.models.functions import Coalesce, TruncHour
 from django.utils import timezone, translation
@@ -26,6 +25,7 @@ from django.utils.translation import gettext_noop as _noop
 from accounts import actions as accounts_actions
 from accounts.models import Login, Role, Status, ThrottleAction, User
 from base.audit.subjects import subject_of
+from base.edges import one_of_many
 from base.facts import Fact, counted_fact, few, kept
 from spool import languages
 from spool.actions import Actor, NotAllowed, audit, perform
@@ -76,21 +76,14 @@ def look(now: datetime) -> list[GuardEvent]:
     caught = []
     for policy in GuardPolicy.objects.filter(enabled=True).select_related("domain"):
         for address in _busy(policy, now):
-            try:
-                caught += _look_at(policy, address, now)
-            except (OperationalError, InterfaceError):
-                raise
-            except Exception:  # the edge of a user: the others are to be looked at
-                log.exception("the guard could not look at %s", address)
+            with one_of_many(log, "the guard could not look at %s", address):
+                behaviour = behaviour_of(address, now)
+                found = evidence(policy, behaviour)
+                if found:
+                    caught.append(_catch(policy, address, behaviour, found, now))
+                else:
+                    remember(address, behaviour.messages, behaviour.new_recipients, now)
     return caught
-
-
-def _look_at(policy: GuardPolicy, address: str, now: datetime) -> list[GuardEvent]:
-    behaviour = behaviour_of(address, now)
-    if found := evidence(policy, behaviour):
-        return [_catch(policy, address, behaviour, found, now)]
-    remember(address, behaviour.messages, behaviour.new_recipients, now)
-    return []
 
 
 def remember(address: str, messages: int, new_recipients: int, now: datetime) -> None:

@@ -9,12 +9,13 @@ from functools import partial
 from typing import Final
 
 from django.conf import settings as django_settings
-from django.db import InterfaceError, OperationalError, transaction
+from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
 from accounts.models import Domain
 from base.background import Background, at_once
+from base.edges import one_of_many
 from base.facts import Fact, fact, whole
 from base.name_servers import Answer, NameServers, NoAnswer
 from mailspool.dns_records import asking, policy, report_addresses, verdicts, wishes
@@ -29,12 +30,12 @@ from spool.models.dns import BAD, DomainRecord, RecordState
 from spool.models.settings import current
 from spool.signing import lifecycle
 
+log = logging.getLogger(__name__)
+
 EVERY: Final = timedelta(days=1)
 # Records that are wrong are often being mended.
 BAD_EVERY: Final = timedelta(hours=1)
 _AT_ONCE: Final = 8
-log = logging.getLogger(__name__)
-
 # Domains whose look raised, and when: they are left out for a while.
 _failed: dict[str, datetime] = {}
 _WORST: Final = (RecordState.WRONG, RecordState.MISSING, RecordState.UNKNOWN, RecordState.OPTIONAL, RecordState.RIGHT)
@@ -79,8 +80,7 @@ def keys_shown_at(domain: str) -> list[DkimKey]:
     """The DKIM keys of a domain; at the host those of the domain that its name is in, where that is none of ours."""
     if domain != HOST:
         return lifecycle.keys_of(domain)
-    labels = django_settings.MAILSPOOL_HOSTNAME.lower().rstrip(".").split(".")
-    names = {".".join(labels[start:]) for start in range(len(labels))}
+    names = set(lifecycle.domains_of_host())
     return lifecycle.keys_of(*names - set(Domain.objects.filter(name__in=names).values_list("name", flat=True)))
 
 
@@ -95,12 +95,10 @@ def look_at_due() -> None:
     now = timezone.now()
     if (domain := _next(now)) is None:
         return
-    try:
+    with one_of_many(log, "the DNS records of %s could not be looked at", domain or "this server") as edge:
         look_at(domain, now)
-    except (OperationalError, InterfaceError):
-        raise
-    except Exception:  # the edge of a domain: it is not to be the next one again and again
-        log.exception("the DNS records of %s could not be looked at", domain or "this server")
+    if edge.has_failed:
+        # It is not to be the next one again and again.
         _failed[domain] = now
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Final
 
@@ -11,11 +10,11 @@ from accounts.addresses import domain_of
 from base.facts import NOTHING, Fact, fact
 from base.name_servers import NoAnswer
 from mailspool.dns_records import asking
+from mailspool.dns_records.verdicts import IS_DMARC
 from spool.addressing import RefusedRecipient, accept
 from spool.delivery.incoming_reports import PURPOSES, named_in
 from spool.models.dns import DomainRecord, RecordState
 
-_AGREES: Final = re.compile(r"v\s*=\s*DMARC1\s*(;|$)")
 # Receivers need not send to more.
 _MOST: Final = 3
 
@@ -60,6 +59,6 @@ def _are_related(one: str, other: str) -> bool:
 def _agrees(name: str) -> bool:
     """Whether its owner takes reports about another's domain (RFC 9990 4); also when the DNS gives no answer."""
     try:
-        return any(_AGREES.match(text) for text in asking.ask(name, "TXT"))
+        return any(IS_DMARC.match(text) for text in asking.ask(name, "TXT"))
     except NoAnswer:
         return True

@@ -20,7 +20,7 @@ from mailspool.dns_records.records import Verdict, missing, optional, right, unk
 from quarantine.engines.authentication import spf_by_record
 from spool.delivery.policies import State, parse_record
 
-_DMARC: Final = re.compile(r"v\s*=\s*DMARC1\s*(;|$)")
+IS_DMARC: Final = re.compile(r"v\s*=\s*DMARC1\s*(;|$)")
 _TLSRPT: Final = re.compile(r"v=TLSRPTv1\s*(;|$)")
 _STS: Final = re.compile(r"v=STSv1[ \t]*(;|$)")
 _OF_OTHERS: Final = re.compile(r"[-~?+]?all|redirect=.*", re.IGNORECASE)
@@ -106,7 +106,7 @@ def spf(records: Sequence[str], domain: str, host: Host, mechanism: str) -> Verd
 
 def dmarc(records: Sequence[str], domain: str) -> Verdict:
     """What receivers are to do with mail that fails (RFC 9989)."""
-    policies = [text for text in records if _DMARC.match(text)]
+    policies = [text for text in records if IS_DMARC.match(text)]
     if not policies:
         return missing(fact("Large receivers want one, and anybody can send in the name of %(domain)s.", domain=domain))
     if len(policies) > 1:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
+from accounts.addresses import enclosing
 from quarantine.models.antispam import AntispamSettings, FollowDMARC
 from quarantine.spam.score import Findings
 
@@ -48,8 +49,7 @@ def wish_in(findings: Findings, client_ip: str, settings: AntispamSettings) -> W
 def _is_exempt(domain: str, client_ip: str, exceptions: str) -> bool:
     """Whether one of the exceptions is about the domain, or one that it is in, or the client that forwards."""
     domains, networks = _read(exceptions)
-    labels = domain.split(".")
-    if any(".".join(labels[start:]) in domains for start in range(len(labels))):
+    if any(name in domains for name in enclosing(domain)):
         return True
     try:
         ip = ipaddress.ip_address(client_ip)

@@ -24,6 +24,16 @@ from security.models import FailedLogin, LoginBlock, LoginRules, Protocol, Sourc
 from spool.actions.actor import Actor
 
 
+def opened(number: int) -> str:
+    """What is said of logins that were opened."""
+    return ngettext("%(number)s login opened.", "%(number)s logins opened.", number) % {"number": grouped(number)}
+
+
+def blacklisted(number: int) -> str:
+    """What is said of addresses from which passwords were guessed."""
+    return _("%(number)s blacklisted.") % {"number": grouped(number)}
+
+
 class ReleaseLogin(SecurityAction):
     """Opens a login at once, and forgets the wrong passwords that closed it."""
 
@@ -48,12 +58,7 @@ class ReleaseLogin(SecurityAction):
             failures.delete()
         LoginBlock.objects.filter(pk__in=[block.pk for block in found]).update(until=timezone.now())
         entries = [written("login-release", found)] if found else []
-        return Change(
-            ngettext("%(number)s login opened.", "%(number)s logins opened.", len(found))
-            % {"number": grouped(len(found))},
-            entries,
-            len(found),
-        )
+        return Change(opened(len(found)), entries, len(found))
 
 
 class BlacklistGuessers(SecurityAction):
@@ -82,7 +87,7 @@ class BlacklistGuessers(SecurityAction):
         )
         if not outcome.new and not outcome.present:
             raise Refused(" ".join(outcome.problems))
-        return Change(_("%(number)s blacklisted.") % {"number": grouped(outcome.new)}, result=outcome.new)
+        return Change(blacklisted(outcome.new), result=outcome.new)
 
 
 class ChangeRules(SecurityAction):

@@ -13,9 +13,8 @@ from base.actions.action import Change, Refused, Target, WayBack, Written
 from base.actions.inputs import Input
 from base.actions.perform import perform
 from base.facts import Fact, fact
-from base.numbers import grouped
 from security import lists
-from security.actions.rows import parse, removed, stored
+from security.actions.rows import number_removed, parse, removed, stored
 from security.addresses import parse_address, spell
 from security.audit import SecurityAction
 from security.models import BlacklistEntry, Protocol, Source, WhitelistEntry
@@ -144,7 +143,7 @@ class Unblacklist(SecurityAction):
                 _refuse_part_of_larger(key)
             found += rows
         entries = [] if parameters["dry_run"] else [entry for row in found for entry in removed([row])]
-        return Change(_("%(number)s removed.") % {"number": grouped(len(found))}, entries, len(found))
+        return Change(number_removed(len(found)), entries, len(found))
 
 
 class Whitelist(SecurityAction):

@@ -48,7 +48,12 @@ class Remove(SecurityAction):
 
     def do(self, actor: Actor, target: Target, parameters: Mapping[str, Any]) -> Change:
         found = list(target.rows[0])
-        return Change(_("%(number)s removed.") % {"number": grouped(len(found))}, removed(found), len(found))
+        return Change(number_removed(len(found)), removed(found), len(found))
+
+
+def number_removed(number: int) -> str:
+    """What is said of so many."""
+    return _("%(number)s removed.") % {"number": grouped(number)}
 
 
 _STORE, _REMOVE = Store(), Remove()

@@ -14,10 +14,9 @@ from base.actions.action import Change, Refused, Target, WayBack, Written
 from base.actions.inputs import Input
 from base.actions.perform import perform
 from base.facts import fact
-from base.numbers import grouped
 from security import lists
 from security.actions.networks import DESCRIPTION
-from security.actions.rows import removed, stored
+from security.actions.rows import number_removed, removed, stored
 from security.audit import SecurityAction
 from security.models import BlockKind, Direction, SMTPBlock, Source
 from security.patterns import BadPattern, bare, kind_of, normal_pattern
@@ -200,7 +199,7 @@ class UnblockSMTP(_OfSenders):
             ended = self._end(actor, key, parameters)
             changed += ended is not None
             entries += ended or []
-        return Change(_("%(number)s removed.") % {"number": grouped(changed)}, entries, changed)
+        return Change(number_removed(changed), entries, changed)
 
     def _end(self, actor: Actor, text: str, parameters: Mapping[str, Any]) -> list[Written] | None:
         """None where nothing had to be changed."""

@@ -12,13 +12,12 @@ from django.shortcuts import redirect
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as _lazy
-from django.utils.translation import ngettext
 from unfold.decorators import action, display
 
 from accounts.admin.onerow import OneRowAdmin
-from base.numbers import grouped
 from base.time_elements import relative
 from security import actions
+from security.actions.logins import blacklisted, opened
 from security.admin.lists import WarnsOfHidden, told
 from security.models import BlockReason, LoginBlock, LoginRules, Protocol
 from security.shell import time_left
@@ -100,7 +99,7 @@ class LoginBlockAdmin(WarnsOfHidden):
 
     @admin.action(description=_lazy("Release: open the login now"))
     def release(self, request: HttpRequest, rows: QuerySet[LoginBlock]) -> None:
-        told(request, self, lambda: _opened(actions.release(actor_of(request), rows)))
+        told(request, self, lambda: opened(actions.release(actor_of(request), rows)))
 
     @admin.action(description=_lazy("Blacklist the address for 24 hours"))
     def blacklist_for_a_day(self, request: HttpRequest, rows: QuerySet[LoginBlock]) -> None:
@@ -115,15 +114,7 @@ class LoginBlockAdmin(WarnsOfHidden):
         self._blacklist(request, rows, around=24)
 
     def _blacklist(self, request: HttpRequest, rows: QuerySet[LoginBlock], **how: Any) -> None:
-        told(request, self, lambda: _blacklisted(actions.blacklist_guessers(actor_of(request), rows, **how)))
-
-
-def _opened(number: int) -> str:
-    return ngettext("%(number)s login opened.", "%(number)s logins opened.", number) % {"number": grouped(number)}
-
-
-def _blacklisted(number: int) -> str:
-    return _("%(number)s blacklisted.") % {"number": grouped(number)}
+        told(request, self, lambda: blacklisted(actions.blacklist_guessers(actor_of(request), rows, **how)))
 
 
 @admin.register(LoginRules)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db import InterfaceError, OperationalError, transaction
+from django.db import transaction
 from django.db.models import Max
 
+from base.edges import one_of_many
 from spool.alerts.outbox import tell
 from spool.alerts.watches import NotNow, watch_of
 from spool.models import AlertEvent, AlertRule
@@ -51,26 +53,23 @@ def look(now: datetime) -> None:
     A rule that can't be looked at, whatever its watch met, keeps no other from being looked at.
     """
     rules = list(AlertRule.objects.filter(enabled=True))
-    prepared: dict[str, bool] = {}
+    ready: set[str] = set()
+    for kind in {rule.kind for rule in rules}:
+        with one_of_many(log, "the alert rules about %s can't be looked at", kind, seldom=True), suppress(NotNow):
+            watch_of(kind).prepare()
+            ready.add(kind)
     for rule in rules:
-        try:
-            if rule.kind not in prepared:
-                prepared[rule.kind] = False
-                watch_of(rule.kind).prepare()
-                prepared[rule.kind] = True
-            if not prepared[rule.kind]:
-                continue
-            with transaction.atomic():
-                # Another process may be looking too.
-                locked = AlertRule.objects.select_for_update().filter(pk=rule.pk, enabled=True).first()
-                if locked is not None:
-                    _look_at(locked, now)
-        except NotNow:
+        if rule.kind not in ready:
             continue
-        except (OperationalError, InterfaceError):
-            raise
-        except Exception:  # the edge of a rule
-            log.exception("the alert rule %s could not be looked at", rule.name, extra={"seldom": True})
+        with (
+            one_of_many(log, "the alert rule %s could not be looked at", rule.name, seldom=True),
+            suppress(NotNow),
+            transaction.atomic(),
+        ):
+            # Another process may be looking too.
+            locked = AlertRule.objects.select_for_update().filter(pk=rule.pk, enabled=True).first()
+            if locked is not None:
+                _look_at(locked, now)
     for event in AlertEvent.objects.filter(ended=None, is_test=False).exclude(rule__enabled=True):
         # Its rule was switched off or removed: nobody watches it any more.
         event.ended = now

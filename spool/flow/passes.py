@@ -19,11 +19,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import uvloop
-from django.db import DataError, IntegrityError, InterfaceError, OperationalError, connection
+from django.db import DataError, IntegrityError, connection
 from django.db import Error as DatabaseError
 from django.utils import timezone
 from redis.exceptions import RedisError
 
+from base import edges
 from spool.delivery.answers import AnswerFile
 from spool.delivery.deliveries import Deliveries
 from spool.delivery.remote import rests
@@ -64,7 +65,7 @@ LARGE_BYTES = 1_000_000
 # What waits for a host that is back is due so many at a time.
 WAKE_AT_ONCE, WAKE_SECONDS = 500, 2.0
 # What is not about a message, and for how long its stage then lets it be.
-OUTAGES = (OperationalError, InterfaceError, RedisError)
+OUTAGES = (*edges.OUTAGES, RedisError)
 OUTAGE_PAUSE = timedelta(seconds=10)
 
 _database = ThreadPoolExecutor(1, thread_name_prefix="database")
@@ -340,10 +341,8 @@ class Pass:
         left = list(entries)
         try:
             for stage in here.stages:
-                wanted, failed = _wanted(stage, left, context)
-                if failed:
-                    self._failed += failed
-                    left = [entry for entry in left if entry not in [failure.entry for failure in failed]]
+                wanted, left, failed = _asked([stage], left, context)
+                self._failed += failed
                 if wanted:
                     gone = await self._through(stage, wanted, context)
                     left = [entry for entry in left if entry.id not in gone]
@@ -579,33 +578,29 @@ def _apart(
 
     The last are those on which a stage fails already when it is asked.
     """
-    free: list[LeasedEntry] = []
-    small: list[LeasedEntry] = []
-    large: list[LeasedEntry] = []
-    failed: list[Failure] = []
-    for entry in entries:
-        try:
-            wanted = any(stage.wants(entry, context) for stage in here.stages)
-        except Exception:  # the edge of a stage
-            failed.append(Failure(entry, traceback.format_exc()))
-            continue
-        (free if not wanted else small if entry.size_bytes <= LARGE_BYTES else large).append(entry)
+    wanted, sound, failed = _asked(here.stages, entries, context)
+    ids = {entry.id for entry in wanted}
+    free = [entry for entry in sound if entry.id not in ids]
+    small = [entry for entry in wanted if entry.size_bytes <= LARGE_BYTES]
+    large = [entry for entry in wanted if entry.size_bytes > LARGE_BYTES]
     return free, [some for some in (small, large) if some], failed
 
 
-def _wanted(
-    stage: Stage, entries: Sequence[LeasedEntry], context: StageContext
-) -> tuple[list[LeasedEntry], list[Failure]]:
-    """Those that a stage wants, and those on which it fails when it is asked."""
+def _asked(
+    stages: Sequence[Stage], entries: Sequence[LeasedEntry], context: StageContext
+) -> tuple[list[LeasedEntry], list[LeasedEntry], list[Failure]]:
+    """Those that one of the stages wants; all about which that could be told; and those on which one failed at it."""
     wanted: list[LeasedEntry] = []
+    sound: list[LeasedEntry] = []
     failed: list[Failure] = []
     for entry in entries:
         try:
-            if stage.wants(entry, context):
+            if any(stage.wants(entry, context) for stage in stages):
                 wanted.append(entry)
+            sound.append(entry)
         except Exception:  # the edge of a stage
             failed.append(Failure(entry, traceback.format_exc()))
-    return wanted, failed
+    return wanted, sound, failed
 
 
 def _rings(listening: doorbell.Listening) -> bool:

@@ -19,6 +19,7 @@ from django.db import Error as DatabaseError
 from django.utils import timezone
 
 from base import clock
+from base.edges import OUTAGES
 from spool.delivery import sources
 from spool.delivery.remote import rests
 from spool.delivery.remote.rests import Known
@@ -60,8 +61,6 @@ PATIENCE_SECONDS = 600.0
 PATIENCE_WHILE_AWAY_SECONDS = 24 * 3600.0
 # How often somebody without the files of the others looks at what is due.
 ELSEWHERE_PAUSE = timedelta(seconds=2)
-# The database is away: no entry is to blame.
-OUTAGES = (OperationalError, InterfaceError)
 # Leases that took longer to be written are not worked on.
 MOST_LATE_SECONDS = leases.LEASE.total_seconds() / 2
 

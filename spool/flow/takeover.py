@@ -12,13 +12,13 @@ import errno
 import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Final
 
-from django.db import Error as DatabaseError
 from django.utils import timezone
 
 from base import clock
+from base.edges import one_of_many
 from base.file_locks import try_lock
 from spool.delivery import answers
 from spool.delivery.answers import Answer, Left
@@ -67,14 +67,12 @@ class Takeover:
                         log.error("%s could not be read, some mail may be sent again: %s", path, error)
                         continue
                     if left is not None:
-                        try:
+                        # One file of answers must not keep all mail from being taken up.
+                        with (
+                            closing(left),
+                            one_of_many(log, "%s could not be recorded, some mail may be sent again", path),
+                        ):
                             self._settle(left)
-                        except DatabaseError:
-                            raise
-                        except Exception:  # one file of answers must not keep all mail from being taken up
-                            log.exception("%s could not be recorded, some mail may be sent again", path)
-                        finally:
-                            left.close()
         self._looked, self._kept_out = now, None
         return True
 

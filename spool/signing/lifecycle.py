@@ -9,18 +9,21 @@ from __future__ import annotations
 
 import base64
 import logging
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from django.conf import settings as django_settings
-from django.db import IntegrityError, InterfaceError, OperationalError, transaction
+from django.db import IntegrityError, transaction
 from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
+from accounts.addresses import enclosing
 from accounts.models import Domain
 from base.background import Background
+from base.edges import one_of_many
 from base.facts import NOTHING, Fact
 from base.name_servers import NameServers, NoAnswer
 from base.sealed import seal
@@ -80,6 +83,11 @@ def _free_selector(domain: str, algorithm: str, now: datetime) -> str:
     return next(
         name for number in range(1, len(taken) + 2) if (name := stem + (str(number) * (number > 1))) not in taken
     )
+
+
+def domains_of_host() -> Iterator[str]:
+    """This server's own name, and the domains that it is in: its notices may be signed by any of them."""
+    return enclosing(django_settings.MAILSPOOL_HOSTNAME.lower().rstrip("."))
 
 
 def keys_of(*domains: str) -> list[DkimKey]:
@@ -166,12 +174,9 @@ def sweep() -> None:
 def look_at_due(now: datetime) -> None:
     """Look for the records whose turn it is, a few of them."""
     for key in _due(now).order_by(F("checked").asc(nulls_first=True))[:MOST_AT_A_TIME]:
-        try:
+        with one_of_many(log, "the record of the DKIM key %s could not be looked for", key.name) as edge:
             look(key, now)
-        except (OperationalError, InterfaceError):
-            raise
-        except Exception:  # the edge of a key: others have their turn, too
-            log.exception("the record of the DKIM key %s could not be looked for", key.name)
+        if edge.has_failed:
             DkimKey.objects.filter(pk=key.pk).update(checked=now)
 
 
@@ -204,9 +209,8 @@ def tidy(now: datetime) -> None:
 
 def _of_nobody() -> list[DkimKey]:
     """Keys of domains that were removed; this server's own name may be in one that is none of ours."""
-    labels = django_settings.MAILSPOOL_HOSTNAME.lower().rstrip(".").split(".")
-    of_host = [".".join(labels[start:]) for start in range(len(labels))]
-    in_use = DkimKey.objects.exclude(state__in=[KeyState.RETIRING, KeyState.REVOKED]).exclude(domain__in=of_host)
+    in_use = DkimKey.objects.exclude(state__in=[KeyState.RETIRING, KeyState.REVOKED])
+    in_use = in_use.exclude(domain__in=list(domains_of_host()))
     return list(in_use.exclude(domain__in=Domain.objects.values("name")))
 
 

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from django.conf import settings as django_settings
 
+from accounts.addresses import enclosing
 from base.dns_updates import Primary, UpdateFailed
 from base.facts import NOTHING, Fact, fact
 from base.sealed import CannotUnseal, unseal
@@ -14,8 +15,7 @@ from spool.models.update_server import EVERY, UpdateServer
 
 def server_of(domain: str) -> UpdateServer | None:
     """The one of a domain, of the nearest that it is in, or of all. One query."""
-    labels = domain.split(".")
-    names = [".".join(labels[start:]) for start in range(len(labels))]
+    names = list(enclosing(domain))
     rows = {row.domain: row for row in UpdateServer.objects.filter(domain__in=[*names, EVERY], enabled=True)}
     return next((rows[name] for name in [*names, EVERY] if name in rows), None)
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from django.db import InterfaceError, OperationalError
 from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
@@ -21,6 +20,7 @@ from base.audit.subjects import subject_of
 from base.background import Background
 from base.dns_texts import tags_of
 from base.dns_updates import There, UpdateFailed
+from base.edges import one_of_many
 from base.facts import NOTHING, Fact, fact
 from spool.models.dkim import DkimKey, KeyState
 from spool.models.update_server import UpdateServer
@@ -110,12 +110,9 @@ def sweep() -> None:
 def send_due(now: datetime) -> None:
     """Send the records whose turn it is, a few of them."""
     for key in _due(now).order_by(F("send_tried").asc(nulls_first=True), "pk")[:MOST_AT_A_TIME]:
-        try:
+        with one_of_many(log, "the record of the DKIM key %s could not be put into the DNS", key.name) as edge:
             _send_in_turn(key, now)
-        except (OperationalError, InterfaceError):
-            raise
-        except Exception:  # the edge of a key: others have their turn, too
-            log.exception("the record of the DKIM key %s could not be put into the DNS", key.name)
+        if edge.has_failed:
             DkimKey.objects.filter(pk=key.pk).update(send_tried=now)
 
 

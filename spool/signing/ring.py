@@ -12,7 +12,7 @@ from typing import Final, cast
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from django.conf import settings as django_settings
 
-from accounts.addresses import domain_of
+from accounts.addresses import domain_of, enclosing
 from base.sealed import CannotUnseal, unseal
 from base.short_cache import ShortCache
 from spool.message import authors
@@ -138,8 +138,7 @@ def load() -> KeyRing:
 
 def _host_domain(signers: Mapping[str, object]) -> str:
     """The domain with a key that this server's own name is, or is in: notices are signed by it."""
-    labels = django_settings.MAILSPOOL_HOSTNAME.lower().split(".")
-    return next((name for start in range(len(labels)) if (name := ".".join(labels[start:])) in signers), "")
+    return next((name for name in enclosing(django_settings.MAILSPOOL_HOSTNAME.lower()) if name in signers), "")
 
 
 _keys: dict[str, PrivateKey] = {}

@@ -22,8 +22,9 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 
-from django.db import InterfaceError, OperationalError, close_old_connections, connections
+from django.db import close_old_connections, connections
 
+from base.edges import OUTAGES
 from spool.files import store
 from spool.flow import doorbell, intake, local_bell
 from spool.flow.intake import IntakeError, IntakeUnavailable
@@ -38,7 +39,7 @@ log = logging.getLogger(__name__)
 SWITCH_SECONDS = 0.0005
 
 # The disk or the database: no message is to blame.
-_OUTAGES = (OperationalError, InterfaceError, OSError)
+_OUTAGES = (*OUTAGES, OSError)
 
 Result = str | IntakeError
 

@@ -16,12 +16,12 @@ from typing import Final
 import dns.exception
 import dns.resolver
 from django.conf import settings as django_settings
-from django.db import InterfaceError, OperationalError
 from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
 from base import outgoing_http, resolvers
 from base.background import Background, at_once
+from base.edges import one_of_many
 from spool.addressing import RefusedRecipient, accept
 from spool.flow import intake
 from spool.message.envelope import Envelope, Submission
@@ -113,12 +113,9 @@ def send_due(now: datetime) -> None:
     done = [one.done for one in mine]
     answers = at_once(lambda one: _ask_and_post(*one), list(zip(reports, done, strict=True)), THREADS)
     for row, report, answer in zip(mine, reports, answers, strict=True):
-        try:
+        # One that fails is tried again.
+        with one_of_many(log, "the TLS report for %s could not be concluded", row.domain):
             _conclude(row, report, answer, now)
-        except (OperationalError, InterfaceError):
-            raise
-        except Exception:  # the edge of a report: it is tried again, and the others are to be sent
-            log.exception("the TLS report for %s could not be concluded", row.domain)
 
 
 def _reports_of(rows: Sequence[TLSReport]) -> list[Report]:

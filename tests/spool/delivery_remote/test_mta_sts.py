@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
@@ -53,6 +54,20 @@ def _restart() -> None:
     """What is in memory is gone."""
     mta_sts.forget()
     backoff.forget()
+
+
+@dataclass
+class Ahead:
+    """How far the clock of the policies is ahead of ours."""
+
+    seconds: float = 0.0
+
+
+@pytest.fixture
+def ahead(monkeypatch: pytest.MonkeyPatch) -> Ahead:
+    now, ahead = time.monotonic, Ahead()
+    monkeypatch.setattr(mta_sts.time, "monotonic", lambda: now() + ahead.seconds)
+    return ahead
 
 
 def test_an_enforced_policy_has_mail_go_encrypted_to_a_proved_host(
@@ -198,20 +213,18 @@ def test_a_policy_outlives_its_record_and_its_server_but_not_its_age(
     authority: Authority,
     spooled: Path,
     deliver: Deliver,
-    monkeypatch: pytest.MonkeyPatch,
+    ahead: Ahead,
 ) -> None:
-    now, ahead = time.monotonic, 0.0
-    monkeypatch.setattr(mta_sts.time, "monotonic", lambda: now() + ahead)
     peer.tls = authority.server(HOST)
     deliver(a_leased_entry(spooled, to=BOB))
     # Somebody in the middle takes away what would tell us.
     peer.tls = None
     dns._records.pop(f"_mta-sts.{DOMAIN}")
     web.pages.clear()
-    ahead = 4000.0
+    ahead.seconds = 4000.0
     [told] = deliver(a_leased_entry(spooled, to=BOB))
     assert told.only.outcome is PENDING
-    ahead = 90_000.0
+    ahead.seconds = 90_000.0
     [told] = deliver(a_leased_entry(spooled, to=BOB))
     assert told.only.outcome is DELIVERED
 
@@ -223,14 +236,12 @@ def test_a_policy_is_fetched_anew_long_before_it_ends(
     authority: Authority,
     spooled: Path,
     deliver: Deliver,
-    monkeypatch: pytest.MonkeyPatch,
+    ahead: Ahead,
 ) -> None:
     """Otherwise somebody in the middle would only have to be there in the moment when it ends (RFC 8461 10.2)."""
-    now, ahead = time.monotonic, 0.0
-    monkeypatch.setattr(mta_sts.time, "monotonic", lambda: now() + ahead)
     peer.tls = authority.server(HOST)
     deliver(a_leased_entry(spooled, to=BOB))
-    ahead = 50_000.0
+    ahead.seconds = 50_000.0
     # Whatever the record says: it may be hidden, too.
     dns._records.pop(f"_mta-sts.{DOMAIN}")
     deliver(a_leased_entry(spooled, to=BOB))
@@ -238,12 +249,12 @@ def test_a_policy_is_fetched_anew_long_before_it_ends(
     peer.tls = None
     web.pages.clear()
     for seconds in (90_000.0, 100_000.0):
-        ahead = seconds
+        ahead.seconds = seconds
         [told] = deliver(a_leased_entry(spooled, to=BOB))
         assert told.only.outcome is PENDING
     assert len(web.requests) == 3
     # One that can't be had is not asked for at each message.
-    ahead = 101_000.0
+    ahead.seconds = 101_000.0
     deliver(a_leased_entry(spooled, to=BOB))
     assert len(web.requests) == 3
 
@@ -254,19 +265,17 @@ def test_a_policy_that_ends_is_asked_for_at_once(
     authority: Authority,
     spooled: Path,
     deliver: Deliver,
-    monkeypatch: pytest.MonkeyPatch,
+    ahead: Ahead,
 ) -> None:
-    now, ahead = time.monotonic, 0.0
-    monkeypatch.setattr(mta_sts.time, "monotonic", lambda: now() + ahead)
     peer.tls = authority.server(HOST)
     deliver(a_leased_entry(spooled, to=BOB))
     pages = dict(web.pages)
     web.pages.clear()
-    ahead = 86_300.0
+    ahead.seconds = 86_300.0
     deliver(a_leased_entry(spooled, to=BOB))
     web.pages.update(pages)
     peer.tls = None
-    ahead = 86_450.0
+    ahead.seconds = 86_450.0
     [told] = deliver(a_leased_entry(spooled, to=BOB))
     assert told.only.outcome is PENDING
 
@@ -333,15 +342,13 @@ def test_a_database_that_is_away_stops_neither_mail_nor_policy(
 
 
 def test_a_new_record_brings_the_new_policy(
-    peer: SmtpPeer, dns: DNSServer, web: HttpsServer, spooled: Path, deliver: Deliver, monkeypatch: pytest.MonkeyPatch
+    peer: SmtpPeer, dns: DNSServer, web: HttpsServer, spooled: Path, deliver: Deliver, ahead: Ahead
 ) -> None:
-    now, ahead = time.monotonic, 0.0
-    monkeypatch.setattr(mta_sts.time, "monotonic", lambda: now() + ahead)
     [told] = deliver(a_leased_entry(spooled, to=BOB))
     assert told.only.outcome is PENDING
     dns._records[f"_mta-sts.{DOMAIN}"] = [("TXT", '"v=STSv1; id=2;"')]
     publish(web, mode="none")
-    ahead = 4000.0
+    ahead.seconds = 4000.0
     [told] = deliver(a_leased_entry(spooled, to=BOB))
     assert told.only.outcome is DELIVERED
 
